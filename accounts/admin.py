@@ -1,0 +1,148 @@
+"""Users and groups in the admin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.forms import AdminPasswordChangeForm
+
+from accounts import services
+from accounts.models import User
+from accounts.querysets import UserQuerySet
+from databases.admin_base import HomeAdmin
+
+if TYPE_CHECKING:
+    from django.contrib.auth.forms import AdminUserCreationForm as ThemedUserCreationForm
+    from django.contrib.auth.forms import UserChangeForm as ThemedUserChangeForm
+else:
+    from unfold.forms import UserChangeForm as ThemedUserChangeForm
+    from unfold.forms import UserCreationForm as ThemedUserCreationForm
+
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+class UserAddForm(ThemedUserCreationForm[User]):
+    """Asks for an address and a password, twice."""
+
+    class Meta:
+        model = User
+        fields = ("email",)
+
+
+class UserEditForm(ThemedUserChangeForm[User]):
+    """Everything but the password, which has a form of its own."""
+
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin[User], HomeAdmin[User]):
+    """People who may sign in.
+
+    Rights are given by superusers alone, and only they touch a superuser: whoever may change users
+    would otherwise make themselves one.
+    """
+
+    form = UserEditForm
+    add_form = UserAddForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("email", "name", "is_active", "is_staff", "last_login", "date_joined")
+    list_filter = ("is_active", "is_staff", "is_superuser", "date_joined")
+    search_fields = ("email", "first_name", "last_name")
+    ordering = ("-date_joined",)
+    date_hierarchy = "date_joined"
+    readonly_fields = ("last_login", "date_joined", "updated_at")
+    filter_horizontal = ("groups", "user_permissions")
+    fieldsets = (
+        (None, {"fields": ("email", "password")}),
+        ("Person", {"fields": ("first_name", "last_name")}),
+        (
+            "Permissions",
+            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
+        ),
+        ("Dates", {"fields": ("last_login", "date_joined", "updated_at")}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "classes": ("wide",),
+                "fields": ("email", "usable_password", "password1", "password2"),
+            },
+        ),
+    )
+    actions = ("deactivate", "reactivate")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Return the fields that this operator may only look at."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if _is_superuser(request) else (*fields, *RIGHTS)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Tell whether this operator may change the user, the password included."""
+        return super().has_change_permission(request, obj) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Tell whether this operator may delete the user."""
+        return super().has_delete_permission(request, obj) and _may_touch(request, obj)
+
+    @admin.action(description="Deactivate the selected users", permissions=["change"])
+    def deactivate(self, request: HttpRequest, queryset: UserQuerySet) -> None:
+        """Bar them from signing in; whoever asks stays active."""
+        chosen = [
+            user for user in queryset.active() if user != request.user and _may_touch(request, user)
+        ]
+        count = services.deactivate_users(users=_these(chosen), at=timezone.now())
+        self.log_deed(request, chosen, "Deactivated.")
+        messages.success(request, f"{count} users can no longer sign in.")
+        if kept := queryset.active().count():
+            messages.warning(request, f"{kept} stay active: yourself, or superusers above you.")
+
+    @admin.action(description="Reactivate the selected users", permissions=["change"])
+    def reactivate(self, request: HttpRequest, queryset: UserQuerySet) -> None:
+        """Let them sign in again."""
+        chosen = [user for user in queryset.filter(is_active=False) if _may_touch(request, user)]
+        count = services.reactivate_users(users=_these(chosen), at=timezone.now())
+        self.log_deed(request, chosen, "Reactivated.")
+        messages.success(request, f"{count} users can sign in again.")
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(request.user.is_authenticated and request.user.is_superuser)
+
+
+def _may_touch(request: HttpRequest, user: User | None) -> bool:
+    return user is None or not user.is_superuser or _is_superuser(request)
+
+
+def _these(users: list[User]) -> UserQuerySet:
+    chosen: UserQuerySet = User.objects.filter(pk__in=[user.pk for user in users])
+    return chosen
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, HomeAdmin[Group]):
+    """Sets of permissions; superusers alone make and change them, as they give rights."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Tell whether this operator may make a group."""
+        return super().has_add_permission(request) and _is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Tell whether this operator may change a group."""
+        return super().has_change_permission(request, obj) and _is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Tell whether this operator may delete a group."""
+        return super().has_delete_permission(request, obj) and _is_superuser(request)

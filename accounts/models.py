@@ -1,0 +1,82 @@
+"""Users. Their rows live in the primary and are never read from a replica."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower, Now
+
+from accounts.querysets import UserManager
+from common.ids import uuid7
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who signs in with an e-mail address."""
+
+    id: models.UUIDField[uuid.UUID, uuid.UUID] = models.UUIDField(
+        primary_key=True, default=uuid7, editable=False
+    )
+    email = models.EmailField(
+        "e-mail address",
+        max_length=254,
+        help_text="Signs in with it; capital and small letters are the same.",
+    )
+    first_name = models.CharField(max_length=150, blank=True, default="")
+    last_name = models.CharField(max_length=150, blank=True, default="")
+
+    is_active = models.BooleanField(
+        "active",
+        default=True,
+        help_text="Clear this instead of deleting the user: history keeps its author.",
+    )
+    is_staff = models.BooleanField(
+        "staff", default=False, help_text="May open the admin, as far as permissions go."
+    )
+
+    date_joined = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(auto_now=True, db_default=Now())
+
+    objects = UserManager()
+
+    EMAIL_FIELD = "email"
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS = []
+
+    class Meta:
+        ordering = ["-date_joined"]
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                name="accounts_user_email_unique",
+                violation_error_message="A user with this e-mail address exists already.",
+            ),
+            models.CheckConstraint(condition=~Q(email=""), name="accounts_user_email_given"),
+        ]
+        indexes = [
+            models.Index(fields=["-date_joined"], name="accounts_user_joined"),
+            models.Index(
+                fields=["is_superuser"],
+                condition=Q(is_staff=True),
+                name="accounts_user_staff",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def name(self) -> str:
+        """First and last name, or the part of the address before the @ where neither is known."""
+        return f"{self.first_name} {self.last_name}".strip() or self.email.partition("@")[0]
+
+    def get_full_name(self) -> str:
+        """Return the name, as Django's admin asks for it."""
+        return self.name
+
+    def get_short_name(self) -> str:
+        """Return what the admin greets with."""
+        return self.first_name or self.name

@@ -1,0 +1,65 @@
+"""What can be done to users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import router, transaction
+
+from accounts.models import User
+from accounts.querysets import UserQuerySet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsuredAdmin:
+    """What `ensure_admin` found or did."""
+
+    user_id: UUID
+    created: bool
+    changed: bool
+    """It was there, and its password or its rights were put right."""
+
+
+def ensure_admin(*, email: str, password: str) -> EnsuredAdmin:
+    """Make sure that an active superuser signs in with this address and password.
+
+    A second call with the same arguments changes nothing.
+
+    :raises ValueError: for an empty address.
+    """
+    with transaction.atomic(using=router.db_for_write(User)):
+        user = User.objects.with_email(email).select_for_update().first()
+        if user is None:
+            made = User.objects.create_superuser(email, password)
+            return EnsuredAdmin(user_id=made.pk, created=True, changed=False)
+        changed = False
+        # check_password may hash anew and save, which is no change that anybody asked for.
+        if not user.check_password(password):
+            user.set_password(password)
+            changed = True
+        if not (user.is_active and user.is_staff and user.is_superuser):
+            user.is_active = user.is_staff = user.is_superuser = True
+            changed = True
+        if changed:
+            user.save()
+    return EnsuredAdmin(user_id=user.pk, created=False, changed=changed)
+
+
+def deactivate_users(*, users: UserQuerySet, at: datetime) -> int:
+    """Bar these users from signing in.
+
+    :param at: now.
+    :returns: how many were active until now.
+    """
+    return users.filter(is_active=True).update(is_active=False, updated_at=at)
+
+
+def reactivate_users(*, users: UserQuerySet, at: datetime) -> int:
+    """Let these users sign in again.
+
+    :param at: now.
+    :returns: how many were not active until now.
+    """
+    return users.filter(is_active=False).update(is_active=True, updated_at=at)

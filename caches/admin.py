@@ -1,0 +1,92 @@
+"""Operators look at versions and zones here; machines write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from caches.models import Dataset, Zone
+from caches.services import versions
+from common.errors import PolystoreError
+from databases.admin_base import MachineWrittenAdmin
+
+_HAS_POLYGON = ExpressionWrapper(Q(geom__isnull=False), output_field=BooleanField())
+
+
+@admin.register(Dataset)
+class DatasetAdmin(MachineWrittenAdmin[Dataset]):
+    """Versions: which answers, what is in it, and the switch to another."""
+
+    list_display = (
+        "version",
+        "answers",
+        "state",
+        "zone_count",
+        "polygon_count",
+        "expected_count",
+        "resolution",
+        "is_sample",
+        "built_at",
+        "expires_at",
+    )
+    list_filter = ("program", "state", "is_sample")
+    search_fields = ("source", "content_sha256")
+    ordering = ("-id",)
+    actions = ("make_active",)
+
+    @admin.display(boolean=True, description="answers")
+    def answers(self, dataset: Dataset) -> bool:
+        """Tell whether look-ups are answered from this version."""
+        return dataset.state == Dataset.State.ACTIVE
+
+    def has_activate_permission(self, request: HttpRequest) -> bool:
+        """Moving the pointer needs the right to change versions."""
+        return bool(request.user.has_perm("caches.change_dataset"))
+
+    @admin.action(
+        description="Answer look-ups from the selected version (roll back)",
+        permissions=["activate"],
+    )
+    def make_active(self, request: HttpRequest, queryset: QuerySet[Dataset]) -> None:
+        """Activate exactly one version."""
+        chosen = list(queryset[:2])
+        if len(chosen) != 1:
+            self.message_user(request, "Select one version.", messages.ERROR)
+            return
+        try:
+            pointer = versions.activate(dataset=chosen[0], at=timezone.now())
+        except PolystoreError as error:
+            self.message_user(request, f"{error.detail} {error.remedy}", messages.ERROR)
+            return
+        self.log_deed(request, chosen, f"Made it answer (generation {pointer.generation}).")
+        self.message_user(
+            request,
+            f"{chosen[0].version} answers now (generation {pointer.generation}).",
+            messages.SUCCESS,
+        )
+
+
+@admin.register(Zone)
+class ZoneAdmin(MachineWrittenAdmin[Zone]):
+    """Designated tracts, of all versions that are kept."""
+
+    list_display = ("geoid", "state", "county", "tract_type", "has_polygon", "dataset")
+    list_filter = ("dataset__state", "dataset__program", "tract_type", "state")
+    search_fields = ("geoid__startswith", "county", "state")
+    ordering = ("geoid",)
+    list_select_related = ("dataset",)
+    exclude = ("geom",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Zone]:
+        """Leave the geometry in the database; only whether there is one is shown."""
+        zones: QuerySet[Zone] = super().get_queryset(request)
+        return zones.defer("geom").annotate(polygon_there=_HAS_POLYGON)
+
+    @admin.display(boolean=True, description="polygon", ordering="polygon_there")
+    def has_polygon(self, zone: Any) -> bool:
+        """Tell whether the border is known."""
+        return bool(zone.polygon_there)

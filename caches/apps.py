@@ -1,0 +1,12 @@
+"""The Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class CachesConfig(AppConfig):
+    """What Django needs to know of this app."""
+
+    name = "caches"
+    verbose_name = "Opportunity zones and geocoding"

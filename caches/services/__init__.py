@@ -1,0 +1,3 @@
+"""What changes zones: reading sources, writing versions, moving the pointer."""
+
+from __future__ import annotations

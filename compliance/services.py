@@ -1,0 +1,75 @@
+"""What can be done to filings and legal texts, and how the audit trail grows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from compliance.models import AuditRecord, Filing
+from compliance.querysets import FilingQuerySet, LegalDocumentQuerySet
+
+
+def submit_filings(*, filings: FilingQuerySet, at: datetime) -> int:
+    """Note that these filings were handed in; only those that are ready.
+
+    :param at: now.
+    :returns: how many were ready until now.
+    """
+    ready = filings.filter(status=Filing.Status.READY)
+    return ready.update(status=Filing.Status.SUBMITTED, submitted_at=at, updated_at=at)
+
+
+def publish_legal_documents(*, texts: LegalDocumentQuerySet, at: datetime) -> int:
+    """Publish texts that have a time from which they hold; from now on they no longer change.
+
+    :param at: now.
+    :returns: how many were published.
+    """
+    complete = texts.filter(published_at=None, effective_from__isnull=False)
+    return complete.update(published_at=at, updated_at=at)
+
+
+def retire_legal_documents(*, texts: LegalDocumentQuerySet, at: datetime) -> int:
+    """End published texts now.
+
+    :param at: now.
+    :returns: how many bound people until now.
+    """
+    in_force = texts.filter(published_at__isnull=False, retired_at=None)
+    return in_force.update(retired_at=at, updated_at=at)
+
+
+def record_audit(
+    *,
+    event_type: str,
+    occurred_at: datetime,
+    outcome: AuditRecord.Outcome = AuditRecord.Outcome.SUCCEEDED,
+    actor_id: uuid.UUID | None = None,
+    subject_type: str = "",
+    subject_id: str = "",
+    remote_address: str | None = None,
+    request_id: str = "",
+    detail: Mapping[str, Any] | None = None,
+) -> AuditRecord:
+    """Add one entry to the audit trail.
+
+    :param event_type: `aggregate.verb_in_past`, e.g. `user.signed_in`.
+    :param actor_id: the user who did it; None where the site did.
+    :param detail: what else an auditor needs; never a secret.
+    :raises django.db.IntegrityError: for an event type of another form.
+    """
+    kind = AuditRecord.ActorKind.USER if actor_id else AuditRecord.ActorKind.SYSTEM
+    return AuditRecord.objects.create(
+        event_type=event_type,
+        outcome=outcome,
+        actor_kind=kind,
+        actor_id=actor_id,
+        subject_type=subject_type,
+        subject_id=subject_id,
+        remote_address=remote_address,
+        request_id=request_id,
+        detail=dict(detail or {}),
+        occurred_at=occurred_at,
+    )

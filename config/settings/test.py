@@ -1,0 +1,15 @@
+"""The test suite: real servers (tests/servers.py), a fast password hash, no DEBUG."""
+
+from __future__ import annotations
+
+from config.settings.local import *  # noqa: F403
+
+DEBUG = False
+ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
+SECRET_KEY = "the-tests-need-a-key-that-is-the-same-in-every-process"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+# Tests say themselves when the placement is read: a background thread would query their databases.
+PLACEMENT_REFRESH = False
+PUBLISH_PROCESS_STATE = False

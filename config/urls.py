@@ -1,0 +1,22 @@
+"""Every address of the site."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import path
+
+import config.admin  # noqa: F401 - registers third-party models
+from config.api import api
+from config.views import home, icon, metrics
+from databases.admin_page import URL_NAME, databases_page
+from databases.views import liveness
+
+urlpatterns = [
+    path("", home, name="home"),
+    path("favicon.ico", icon),
+    path("health", liveness, name="health"),
+    path("metrics", metrics, name="metrics"),
+    path("api/", api.urls),
+    path("admin/databases/overview/", admin.site.admin_view(databases_page), name=URL_NAME),
+    path("admin/", admin.site.urls),
+]

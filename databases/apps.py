@@ -1,0 +1,23 @@
+"""The Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class DatabasesConfig(AppConfig):
+    """What Django needs to know of this app."""
+
+    name = "databases"
+    verbose_name = "Databases"
+
+    def ready(self) -> None:
+        """Register the checks, let the causal state follow tasks, count and alert."""
+        from databases import checks, metrics, propagation, totals
+        from databases.alerts import watch
+
+        checks.register_all()
+        propagation.connect()
+        totals.connect()
+        metrics.connect()
+        watch.connect()

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend with what many databases need: breakers, write detection, forks."""

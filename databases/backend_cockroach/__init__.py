@@ -1,0 +1,1 @@
+"""The CockroachDB backend, chosen by `cockroachdb://`, with breakers and write detection."""

@@ -1,0 +1,166 @@
+"""MongoDB: one client per process, every call bounded, nothing called while it is down."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pymongo
+from django.conf import settings
+from pymongo.database import Database
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    InvalidURI,
+    NetworkTimeout,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from common.errors import PolystoreError
+from databases.breaker import AliasUnavailable, Breaker, register
+from databases.transactions import require_no_transaction
+
+STORE = "mongodb"
+PROBE_SECONDS = 0.8
+DEFAULT_DATABASE = "polystore"
+
+Document = dict[str, Any]
+
+
+class MongoNotConfigured(PolystoreError):
+    """No MONGO_URL is set; PostgreSQL serves instead."""
+
+    code = "databases.mongodb_not_configured"
+    status = 503
+    remedy = "Set MONGO_URL to use MongoDB."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """An index that some query needs; `ensure_mongo_indexes` makes it."""
+
+    collection: str
+    keys: Sequence[tuple[str, int]]
+    unique: bool = False
+    sparse: bool = False
+
+
+_client: pymongo.MongoClient[Document] | None = None
+_lock = threading.Lock()
+_indexes: list[Index] = []
+
+
+def configured() -> bool:
+    """Tell whether MONGO_URL is set."""
+    return bool(settings.MONGO_URL)
+
+
+def client() -> pymongo.MongoClient[Document]:
+    """Return this process's client; a child made by fork gets its own.
+
+    :raises MongoNotConfigured: without MONGO_URL, or with one that cannot be read.
+    """
+    global _client  # noqa: PLW0603 - one client per process
+    if not configured():
+        raise MongoNotConfigured("MongoDB is not configured.")
+    with _lock:
+        if _client is None:
+            _client = _new_client()
+        return _client
+
+
+def _new_client() -> pymongo.MongoClient[Document]:
+    milliseconds = settings.MONGO_TIMEOUT_MS
+    try:
+        return pymongo.MongoClient(
+            settings.MONGO_URL,
+            # Ours win over the URL's: a request never waits longer, whatever the URL asks for.
+            serverSelectionTimeoutMS=milliseconds,
+            connectTimeoutMS=milliseconds,
+            heartbeatFrequencyMS=2000,
+            appname="polystore",
+            tz_aware=True,
+            uuidRepresentation="standard",
+        )
+    except (ConfigurationError, InvalidURI, ValueError):
+        # The driver's message may repeat the URL with its password.
+        raise MongoNotConfigured("MONGO_URL cannot be read as a MongoDB URL.") from None
+
+
+def ping(*, timeout: float = PROBE_SECONDS) -> None:
+    """Return when MongoDB's primary answers within `timeout` seconds.
+
+    :raises MongoNotConfigured: without MONGO_URL.
+    :raises pymongo.errors.PyMongoError: when it does not answer.
+    """
+    with pymongo.timeout(timeout):
+        client().admin.command("ping")
+
+
+def breaker() -> Breaker:
+    """Return MongoDB's breaker."""
+    return register(Breaker(STORE, probe=ping))
+
+
+@contextmanager
+def database(*, timeout: float | None = None) -> Iterator[Database[Document]]:
+    """Give the database to one operation, bounded in time.
+
+    :param timeout: seconds for all calls of the block; MONGO_TIMEOUT_MS by default.
+    :raises AliasUnavailable: at once while MongoDB is known to be down, and when it fails now.
+    :raises TransactionHeldOpen: while a PostgreSQL transaction is open in this thread.
+    """
+    require_no_transaction(before="MongoDB was called")
+    guard = breaker()
+    guard.require()
+    chosen = client().get_default_database(DEFAULT_DATABASE)
+    try:
+        with pymongo.timeout(settings.MONGO_TIMEOUT_MS / 1000 if timeout is None else timeout):
+            yield chosen
+    except (ServerSelectionTimeoutError, NetworkTimeout, AutoReconnect) as error:
+        guard.failed(type(error).__name__)
+        raise AliasUnavailable(STORE) from error
+
+
+def declare_index(index: Index) -> None:
+    """Make an index known that `ensure_indexes` shall make."""
+    if index not in _indexes:
+        _indexes.append(index)
+
+
+def ensure_indexes() -> Mapping[str, int]:
+    """Make every declared index; safe to repeat.
+
+    :returns: collection to how many indexes are declared for it.
+    :raises AliasUnavailable: when MongoDB does not answer.
+    """
+    made: dict[str, int] = {}
+    with database(timeout=60.0) as chosen:
+        for index in _indexes:
+            chosen[index.collection].create_index(
+                list(index.keys), unique=index.unique, sparse=index.sparse
+            )
+            made[index.collection] = made.get(index.collection, 0) + 1
+    return made
+
+
+def is_failure(error: Exception) -> bool:
+    """Tell whether `error` is one of the driver's."""
+    return isinstance(error, PyMongoError)
+
+
+def _forget_client() -> None:
+    """Leave the parent's client alone: its threads and sockets do not live in a child."""
+    global _client, _lock  # noqa: PLW0603 - the child makes its own
+    _of_the_parent.append(_client)
+    _client = None
+    _lock = threading.Lock()
+
+
+_of_the_parent: list[Any] = []
+os.register_at_fork(after_in_child=_forget_client)

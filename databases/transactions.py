@@ -1,0 +1,100 @@
+"""One transaction, one database; and none is open while another store is called."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+
+from databases.crossings import CrossesDatabases, is_allowed, object_to
+from databases.placement import alias_of
+
+
+class _Held(threading.local):
+    """Connections of this thread that left autocommit: asking all of Django's costs microseconds
+    each."""
+
+    def __init__(self) -> None:
+        """Begin with none, in each thread."""
+        self.begun: set[Any] = set()
+
+
+held = _Held()
+
+
+class TransactionHeldOpen(CrossesDatabases):
+    """If you meet this: another store was called while a transaction was open.
+
+    A slow store would hold the transaction's locks and its connection; and whatever it changed
+    would stay when the transaction rolls back.
+    """
+
+    code = "databases.transaction_held_open"
+    title = "A transaction is held open"
+    remedy = (
+        "Call the store after the transaction, with transaction.on_commit(...). Where it must be, "
+        "use allow_cross_database(reason=...)."
+    )
+
+
+def require_no_transaction(*, before: str) -> None:
+    """Return when no transaction is open in this thread, on any database.
+
+    :param before: what is about to happen, e.g. "MongoDB is called".
+    :raises TransactionHeldOpen: naming the databases whose transactions are open, where the guard
+        raises (development, tests); elsewhere it is logged and counted.
+
+    The transactions that Django's TestCase opens around a test do not count.
+    """
+    open_on = [wrapper.alias for wrapper in open_transactions()]
+    if open_on and not is_allowed():
+        aliases = ", ".join(open_on)
+        object_to(TransactionHeldOpen(f"{before}, while a transaction is open on {aliases}."))
+
+
+def atomic_for(app_label: str, *, durable: bool = False) -> Any:
+    """Return `transaction.atomic` on the database where `app_label` lives now.
+
+    :param app_label: the app whose rows the block writes.
+    :param durable: refuse to be nested, as Django's `durable` does.
+    """
+    return transaction.atomic(using=alias_of(app_label), durable=durable)
+
+
+def after_commit(app_label: str, function: Callable[[], object]) -> None:
+    """Call `function` when the open transaction of the app's database has committed, or now."""
+    transaction.on_commit(lambda: function() and None, using=alias_of(app_label))
+
+
+def open_transactions() -> list[Any]:
+    """Return the connections of this thread that hold a transaction open."""
+    return [wrapper for wrapper in held.begun if in_transaction(wrapper)]
+
+
+def note_begun(wrapper: Any) -> None:
+    """Remember that a connection of this thread has left autocommit."""
+    held.begun.add(wrapper)
+
+
+def note_ended(wrapper: Any) -> None:
+    """Forget it again: it is back in autocommit, or closed."""
+    held.begun.discard(wrapper)
+
+
+def in_transaction(wrapper: Any) -> bool:
+    """Tell whether a connection holds a transaction open that no TestCase opened."""
+    if wrapper.in_atomic_block:
+        return bool(real_blocks(wrapper))
+    return wrapper.connection is not None and not wrapper.autocommit
+
+
+def real_blocks(wrapper: Any) -> list[Any]:
+    """Return the open `atomic` blocks of a connection, outermost first, but no TestCase's own."""
+    return [block for block in wrapper.atomic_blocks if not _opened_by_a_test_case(block)]
+
+
+def _opened_by_a_test_case(block: Any) -> bool:
+    # A private mark of Django's TestCase; a test fails when an upgrade removes it.
+    return bool(getattr(block, "_from_testcase", False))

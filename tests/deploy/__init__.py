@@ -1,0 +1,1 @@
+"""The deployment: its release, its image, its compose file."""

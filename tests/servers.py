@@ -1,0 +1,113 @@
+"""A pytest plugin (`-p tests.servers`): real servers of their own for every run of the tests.
+
+They start before Django's settings are read, because pytest-django reads them early, and are
+deleted at the end. `POLYSTORE_TEST_SHAPE=one` runs everything on one database; the default has all
+aliases and a streaming replica. `POLYSTORE_TEST_SERVERS=environment` uses the servers that the
+environment's variables name (tests write to them and empty caches) instead of starting any.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
+
+import pytest
+
+from devservers.aliases import ALL_SERVERS, MONGODB, PRIMARY, REDIS
+from devservers.errors import ServersError
+from devservers.sets import ServerSet
+
+SHAPES = {"all": ALL_SERVERS, "one": (PRIMARY, REDIS, MONGODB)}
+OURS = ("DATABASE_URL", "CACHE_STORAGE_POSTGRES_URL", "MONGO_URL", "REDIS_URL", "BROKER_URL")
+"""Ends of variables that name servers: none may lead a test to somebody's data."""
+
+KEY = pytest.StashKey[ServerSet]()
+UNUSED = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --long."""
+    parser.addoption("--long", action="store_true", help="run the tests marked `long`, too")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Generator[None]:
+    """Start the servers and name them in the environment before anybody reads the settings."""
+    options = early_config.known_args_namespace
+    _take_a_folder(early_config)
+    idle = options.help or options.version or getattr(options, "collectonly", False)
+    if not idle and os.environ.get("POLYSTORE_TEST_SERVERS") != "environment":
+        _start(early_config)
+    return (yield)
+
+
+def _take_a_folder(config: pytest.Config) -> None:
+    """Give the run a temporary folder that no other account's run can have left in the way."""
+    if "PYTEST_DEBUG_TEMPROOT" in os.environ:
+        return
+    folder = tempfile.TemporaryDirectory(prefix="polystore-tests-", ignore_cleanup_errors=True)
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = folder.name
+
+    def leave() -> None:
+        del os.environ["PYTEST_DEBUG_TEMPROOT"]
+        folder.cleanup()
+
+    config.add_cleanup(leave)
+
+
+def _start(config: pytest.Config) -> None:
+    shape = os.environ.get("POLYSTORE_TEST_SHAPE", "all")
+    if shape not in SHAPES:
+        raise pytest.UsageError(f"POLYSTORE_TEST_SHAPE is {shape!r}: one of {', '.join(SHAPES)}.")
+    config.stash[UNUSED] = sorted(name for name in os.environ if name.endswith(OURS))
+    for name in list(os.environ):
+        if name.endswith(OURS) or name == "SPLIT_DB_MODE" or name.startswith("PG"):
+            del os.environ[name]
+    servers = ServerSet(f"test-{os.getpid()}", throwaway=True)
+    config.add_cleanup(servers.down)
+    try:
+        servers.up(SHAPES[shape])
+    except ServersError as error:
+        raise pytest.UsageError(str(error)) from None
+    os.environ.update(servers.environment())
+    config.stash[KEY] = servers
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out unless they are asked for."""
+    if config.getoption("--long"):
+        return
+    long = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
+
+
+def pytest_report_header(config: pytest.Config) -> Sequence[str]:
+    """Say which servers the tests use."""
+    servers = config.stash.get(KEY, None)
+    if servers is None:
+        return []
+    lines = [f"servers: {', '.join(servers.servers)} (set {servers.name})"]
+    if unused := config.stash.get(UNUSED, []):
+        said = "not used, unless POLYSTORE_TEST_SERVERS=environment"
+        lines.append(f"{', '.join(unused)}: {said}")
+    return lines
+
+
+@pytest.fixture(scope="session")
+def servers_of_the_session(request: pytest.FixtureRequest) -> ServerSet:
+    """Return the set that the tests run on, for fixtures that add servers to it."""
+    servers = request.config.stash.get(KEY, None)
+    if servers is None:
+        pytest.skip("It stops servers, and these are not its own.")
+    return servers
+
+
+@pytest.fixture
+def servers(servers_of_the_session: ServerSet) -> Iterator[ServerSet]:
+    """Yield the set; whatever the test stops, kills or pauses works again afterwards."""
+    with servers_of_the_session.healed():
+        yield servers_of_the_session

@@ -26,8 +26,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 BASELINE = ".secrets.baseline"
 LOCKS = re.compile(r"^requirements/.*\.txt$")
 NOT_OURS = re.compile(r"(^|/)(\.(?!ci)[^/]+|__pycache__|staticfiles|media)/")
-COMMON_FOLDERS = re.compile(r"/(app|code|data|home|mnt|opt|repo|root|srv|src|tmp|usr(/src)?|var)?")
-"""Folders that many machines have: to name one tells nothing about this machine."""
+COMMON_FOLDERS = re.compile(r"/usr/src")
+"""A folder below the top that many machines have: to name it tells nothing about this one."""
 OF_A_PERSON = re.compile(r"(?<![\w.:~-])/(?:home|Users)/[A-Za-z][\w.-]*|(?<![\w.])/root/\.?\w")
 INDEX_VARIABLES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")
 PUBLIC_HOSTS = frozenset({"pypi.org", "files.pythonhosted.org", "localhost", "127.0.0.1", None})
@@ -177,7 +177,7 @@ def places(root: Path) -> Iterator[str]:
 
 def _this_machine(root: Path) -> re.Pattern[str] | None:
     """Return what matches this checkout's folders, this machine's name and its package index."""
-    folders = {path for path in (root, *root.parents) if not COMMON_FOLDERS.fullmatch(str(path))}
+    folders = {path for path in (root, *root.parents) if not _says_little(path)}
     parts = [rf"(?<![\w.~-]){re.escape(str(folder))}(?![\w.-])" for folder in folders]
     indexes = " ".join(os.environ.get(name, "") for name in INDEX_VARIABLES).split()
     hosts = {urlsplit(index).hostname for index in indexes} - PUBLIC_HOSTS
@@ -186,6 +186,14 @@ def _this_machine(root: Path) -> re.Pattern[str] | None:
         hosts.add(machine)
     parts += [rf"(?<![\w.-]){re.escape(host)}(?![\w-])" for host in hosts if host]
     return re.compile("|".join(parts)) if parts else None
+
+
+def _says_little(path: Path) -> bool:
+    """Tell whether a path with the name of this folder may well mean something else.
+
+    A folder at the top, such as /check, is spelled like the path of an endpoint.
+    """
+    return len(path.parts) <= 2 or COMMON_FOLDERS.fullmatch(str(path)) is not None
 
 
 CHECKS: dict[str, Callable[[Path], Iterator[str]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,14 @@ class TestPlaces:
         (tmp_path / "Dockerfile").write_text("RUN curl packages.corp.example\n")
 
         assert "Dockerfile:1" in run("places", tmp_path).stdout
+
+    def test_a_checkout_near_the_top_does_not_forbid_paths_of_endpoints(self) -> None:
+        checks = runpy.run_path(str(ROOT / "script" / "_repository.py"))
+
+        here = checks["_this_machine"](Path("/check/main"))
+
+        assert not here.search('@router.get("/check")')
+        assert here.search("cd /check/main && ls")
 
     def test_folders_that_every_machine_has_are_quiet(self, tmp_path: Path) -> None:
         (tmp_path / "notes.md").write_text(

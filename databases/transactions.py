@@ -6,9 +6,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 
+from common.errors import PolystoreError
 from databases.crossings import CrossesDatabases, is_allowed, object_to
+from databases.deferred import Row, Target
 from databases.placement import alias_of
 
 
@@ -37,6 +39,14 @@ class TransactionHeldOpen(CrossesDatabases):
         "Call the store after the transaction, with transaction.on_commit(...). Where it must be, "
         "use allow_cross_database(reason=...)."
     )
+
+
+class NoTransaction(PolystoreError):
+    """If you meet this: rows were to be written with a transaction, and none was open."""
+
+    code = "databases.no_transaction"
+    title = "No transaction is open"
+    remedy = "Write inside `with atomic_for(app_label):`, together with the rows they belong to."
 
 
 def require_no_transaction(*, before: str) -> None:
@@ -98,3 +108,16 @@ def real_blocks(wrapper: Any) -> list[Any]:
 def _opened_by_a_test_case(block: Any) -> bool:
     # A private mark of Django's TestCase; a test fails when an upgrade removes it.
     return bool(getattr(block, "_from_testcase", False))
+
+
+def insert_at_commit(app_label: str, target: Target, row: Row) -> None:
+    """Insert `row` together with the COMMIT of the open transaction of the app's database.
+
+    It costs no round trip of its own. A savepoint that is rolled back takes its rows along.
+
+    :raises NoTransaction: when no transaction is open there.
+    """
+    wrapper: Any = connections[alias_of(app_label)]
+    if not in_transaction(wrapper):
+        raise NoTransaction(f"No transaction is open on {wrapper.alias}.")
+    wrapper.deferred.add(wrapper.savepoint_ids, target, row)

@@ -14,6 +14,7 @@ from config.settings.databases import *  # noqa: F403
 from config.settings.env import flag, integer, items, text
 from config.settings.logging import *  # noqa: F403
 from config.settings.observability import *  # noqa: F403
+from config.settings.outbox import *  # noqa: F403
 from config.settings.security import *  # noqa: F403
 from config.settings.stores import *  # noqa: F403
 
@@ -45,6 +46,7 @@ INSTALLED_APPS = [
     "ninja",
     "common",
     "databases",
+    "outbox",
     "accounts",
     "customers",
     "caches",

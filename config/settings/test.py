@@ -13,3 +13,4 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # Tests say themselves when the placement is read: a background thread would query their databases.
 PLACEMENT_REFRESH = False
 PUBLISH_PROCESS_STATE = False
+OUTBOX_WAKE = False  # tests deliver when they say so

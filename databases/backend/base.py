@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
 
 from databases.backend.wrapper import WatchedWrapper
@@ -11,3 +12,4 @@ class DatabaseWrapper(WatchedWrapper, PostgresWrapper):
     """What `ENGINE = "databases.backend"` names; its vendor stays "postgresql"."""
 
     has_wal_positions = True
+    pipelines = psycopg.Pipeline.is_supported()

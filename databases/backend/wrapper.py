@@ -28,6 +28,7 @@ from databases.backend.failover import ReplicaCursor, ReplicaDebugCursor
 from databases.backend.homes import ChangedHomes
 from databases.backend.statements import changes_rows
 from databases.breaker import AliasUnavailable, Breaker, get, register
+from databases.deferred import DeferredRows
 from databases.probe import ask, conninfo_of
 from databases.transactions import in_transaction, note_begun, note_ended
 
@@ -104,6 +105,8 @@ class WatchedWrapper(PostgresWrapper):
 
     has_wal_positions = False
     """True where `pg_current_wal_flush_lsn()` exists."""
+    pipelines = False
+    """True where several statements may be sent before the answer to the first is read."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Start clean: nothing written in the transaction that is not open yet."""
@@ -112,6 +115,8 @@ class WatchedWrapper(PostgresWrapper):
         self.substituted = False
         """True while the primary stands in for the replica that this wrapper is for."""
         self.changed = ChangedHomes()
+        self.deferred = DeferredRows()
+        """Rows that the open transaction will insert together with its COMMIT."""
         self.primary = primary_of(self.alias)
         """The alias that this one is a copy of, or itself."""
         self._polystore: dict[str, Any] = self.settings_dict.get("POLYSTORE") or NOT_OURS
@@ -317,30 +322,52 @@ class WatchedWrapper(PostgresWrapper):
     def _savepoint_rollback(self, sid: str) -> None:
         super()._savepoint_rollback(sid)  # type: ignore[misc]
         self.changed.rolled_back_to(sid)
+        self.deferred.rolled_back_to(sid)
 
     def _savepoint_commit(self, sid: str) -> None:
         super()._savepoint_commit(sid)  # type: ignore[misc]
         self.changed.released(sid)
+        if self.deferred and not in_transaction(self):
+            self._send_deferred()  # Within a TestCase, it is over here.
         if self.changed and not in_transaction(self):
             guards.note_commit(self, self.changed.ended())  # Within a TestCase, it is over here.
 
     def _commit(self) -> None:
-        super()._commit()  # type: ignore[misc]
+        if not self.deferred:
+            super()._commit()  # type: ignore[misc]
+        else:
+            self.wrote_in_transaction = True
+            self._commit_with_deferred()
         if self.changed:
             guards.note_commit(self, self.changed.ended())
         if self.wrote_in_transaction:
             self.wrote_in_transaction = False
             causality.note_commit(self.alias)
 
+    def _commit_with_deferred(self) -> None:
+        if not self.pipelines:
+            self._send_deferred()
+            super()._commit()  # type: ignore[misc]
+            return
+        with self.wrap_database_errors, self.connection.pipeline():
+            self.deferred.send(self.connection)
+            super()._commit()  # type: ignore[misc]
+
+    def _send_deferred(self) -> None:
+        with self.wrap_database_errors:
+            self.deferred.send(self.connection)
+
     def _rollback(self) -> None:
         self.wrote_in_transaction = False
         self.changed.ended()
+        self.deferred.clear()
         super()._rollback()  # type: ignore[misc]
 
     def _close(self) -> None:
         note_ended(self)
         self.wrote_in_transaction = False
         self.changed.ended()
+        self.deferred.clear()
         self.substituted = False
         super()._close()  # type: ignore[misc]
 

@@ -1,0 +1,12 @@
+"""The Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class OutboxConfig(AppConfig):
+    """What Django needs to know of this app."""
+
+    name = "outbox"
+    verbose_name = "Outbox"

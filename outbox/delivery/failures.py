@@ -1,4 +1,4 @@
-"""What went wrong: a store that is away, or one event that cannot be delivered; and when to retry."""
+"""What went wrong: a store that is away, or one bad event; and when to try again."""
 
 from __future__ import annotations
 

@@ -59,9 +59,7 @@ def record_changes(
     :param column: holds the aggregate's id.
     :param name: of the trigger, where a table has several.
     """
-    for word in (table, aggregate_type, column, *sinks, *of):
-        if not _NAME.fullmatch(word):
-            raise ValueError(f"{word!r} is no name.")
+    _require_names(table, aggregate_type, column, *sinks, *of)
     if not re.fullmatch(r"(INSERT|UPDATE|DELETE)( OR (INSERT|UPDATE|DELETE))*", on):
         raise ValueError(f"{on!r} names no changes.")
     calls = f"outbox_record_change('{aggregate_type}', '{column}', '{','.join(sinks)}')"
@@ -81,6 +79,12 @@ def record_changes(
                 editor.execute(f'DROP TRIGGER IF EXISTS "{trigger}" ON "{table}"')
 
     return migrations.RunPython(forwards, backwards)
+
+
+def _require_names(*words: str) -> None:
+    for word in words:
+        if not _NAME.fullmatch(word):
+            raise ValueError(f"{word!r} is no name.")
 
 
 def _triggers(name: str, on: str, of: Sequence[str]) -> list[tuple[str, str, str]]:

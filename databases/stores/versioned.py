@@ -8,7 +8,7 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -125,7 +125,7 @@ def _single_errors(
     *,
     again: bool,
 ) -> Iterator[tuple[str, str]]:
-    details: dict[str, Any] = error.details or {}
+    details: Mapping[str, Any] = error.details or {}
     problems = details.get("writeErrors", [])
     if details.get("writeConcernErrors") or _any_of_the_server(problems):
         raise error

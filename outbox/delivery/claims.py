@@ -1,4 +1,4 @@
-"""Read what waits, in order, without locking or changing it: the owner of a shard is its only reader.
+"""Read what waits, in order, without locking or changing it: a shard has one reader, its owner.
 
 Nothing is written before the sink has the events, so a drainer that ends at any point leaves the
 queue as it was.
@@ -7,7 +7,8 @@ queue as it was.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import starmap
 from typing import Final
 
@@ -32,6 +33,7 @@ def _new(columns: str) -> str:
     CROSS JOIN LATERAL (
         SELECT * FROM outbox_outboxevent
         WHERE sink = %s AND shard = s.shard AND id > s.floor AND attempts = 0
+          AND id <> ALL(%s::bigint[])
         ORDER BY id LIMIT %s
     ) AS e
     WHERE {_NOT_PAUSED}
@@ -53,6 +55,17 @@ _SLIM: Final = (_new(f"{_KEYS}, {_AGE}"), _due(f"{_KEYS}, {_AGE}"))
 _FULL: Final = (_new(f"{_KEYS}, {_AGE}, {_REST}"), _due(f"{_KEYS}, {_AGE}, {_REST}"))
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Events that were never tried, and how far their shards have been read."""
+
+    events: list[Claimed]
+    full: bool
+    """There may be more."""
+    read: Mapping[int, int]
+    """Shard → the id up to which nothing else can be waiting, once these events are settled."""
+
+
 class Claims:
     """The scans of one drainer."""
 
@@ -66,18 +79,17 @@ class Claims:
         self._floors: dict[int, int] = {}
         self._swept = time.monotonic()
         self._sampled = 0.0
-        self._read: dict[int, int] = {}
-        self._reading_from = 0
 
-    def forget(self, shards: Sequence[int]) -> None:
+    def forget(self, shards: Iterable[int]) -> None:
         """Begin anew with shards that others have owned meanwhile."""
         for shard in shards:
             self._floors.pop(shard, None)
 
-    def new(self, shards: Sequence[int]) -> list[Claimed]:
+    def new(self, shards: Sequence[int], *, besides: Sequence[Claimed] = ()) -> Claim:
         """Return the first events that were never tried, by shard and id.
 
         :param shards: the owned ones; the first of them is read first.
+        :param besides: events in hand, which are not returned again.
         """
         now = time.monotonic()
         if now - self._swept >= SWEEP_EVERY:
@@ -86,36 +98,32 @@ class Claims:
         if self._session.postgres and now - self._sampled >= SAMPLE_EVERY:
             self._sample(now)
         floors = [self._floors.get(shard, 0) for shard in shards]
+        in_hand = [one.id for one in besides]
         rows = self._session.run(
-            self._new, (list(shards), floors, self._sink, self._batch, self._batch)
+            self._new, (list(shards), floors, self._sink, in_hand, self._batch, self._batch)
         )
-        claimed = list(starmap(Claimed, rows))
-        self._note(shards, claimed)
-        return claimed
+        events = list(starmap(Claimed, rows))
+        full = len(events) >= self._batch
+        return Claim(events, full, self._read(shards, events[-1] if full else None))
 
-    def settled(self) -> None:
-        """Raise the floors: what `new` returned last is done, or waits as a retry."""
-        for shard, last_id in self._read.items():
-            raised = min(last_id, self._reading_from)
-            if raised > self._floors.get(shard, 0):
-                self._floors[shard] = raised
-        self._read = {}
+    def settled(self, claim: Claim) -> None:
+        """Raise the floors: the claim's events, and those of claims before, are done or retries."""
+        for shard, read in claim.read.items():
+            if read > self._floors.get(shard, 0):
+                self._floors[shard] = read
 
     def due(self, shards: Sequence[int]) -> list[Claimed]:
         """Return failed events whose time has come."""
         rows = self._session.run(self._due, (self._sink, list(shards), self._batch))
         return list(starmap(Claimed, rows))
 
-    def _note(self, shards: Sequence[int], claimed: Sequence[Claimed]) -> None:
-        """Remember how far each shard was read: to its end, or to the last event returned."""
-        self._reading_from = self._floor.value
-        self._read = dict.fromkeys(shards, self._floor.value)
-        if len(claimed) < self._batch:
-            return
-        last = claimed[-1]
-        self._read[last.shard] = last.id
-        for shard in shards[list(shards).index(last.shard) + 1 :]:
-            del self._read[shard]
+    def _read(self, shards: Sequence[int], last: Claimed | None) -> dict[int, int]:
+        """Return how far each shard was read: to its end, or to the `last` of a full claim."""
+        floor = self._floor.value
+        if last is None:
+            return dict.fromkeys(shards, floor)
+        place = list(shards).index(last.shard)
+        return dict.fromkeys(shards[:place], floor) | {last.shard: min(floor, last.id)}
 
     def _sample(self, now: float) -> None:
         self._sampled = now

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from django.db import connections
 from django.utils import timezone
@@ -23,26 +24,46 @@ Aggregates = Mapping[str, Mapping[str, int]]
 NOBODY = "no projection shows events of this type"
 
 
-def deliver(claimed: Sequence[Claimed], *, epoch: int) -> Results:
-    """Bring the documents of all claimed aggregates up to date.
+@dataclass(slots=True)
+class Prepared:
+    """What is to be written for some events: their rows are read, MongoDB was not called yet."""
 
-    Rows are read after their events were claimed, so they show at least what the events tell of.
-    """
-    newest = _newest(claimed)
-    failed: dict[tuple[str, str], str] = {}
+    claimed: Sequence[Claimed]
+    newest: Aggregates
+    writes: list[tuple[Projection, list[Write]]] = field(default_factory=list)
+    failed: dict[tuple[str, str], str] = field(default_factory=dict)
+    outage: str = ""
+
+
+def prepare(claimed: Sequence[Claimed], *, epoch: int) -> Prepared:
+    """Read the rows of all claimed aggregates: they show at least what the events tell of."""
+    prepared = Prepared(claimed, _newest(claimed))
     known = set()
     try:
         for projection in registry.projections():
-            versions = newest.get(projection.aggregate_type)
-            if versions:
+            if versions := prepared.newest.get(projection.aggregate_type):
                 known.add(projection.aggregate_type)
-                for key, kind in _show(projection, versions, epoch):
-                    failed[projection.aggregate_type, key] = f"{projection.name}: {kind}"[:128]
+                _read(projection, versions, epoch, prepared)
+    except AliasUnavailable as error:
+        prepared.outage = error.store
+    for aggregate_type in prepared.newest.keys() - known:
+        for key in prepared.newest[aggregate_type]:
+            prepared.failed[aggregate_type, key] = NOBODY
+    return prepared
+
+
+def write(prepared: Prepared) -> Results:
+    """Bring the documents up to date. Needs nothing of the calling thread."""
+    if prepared.outage:
+        return Results(outage=prepared.outage)
+    failed = dict(prepared.failed)
+    try:
+        for projection, writes in prepared.writes:
+            for key, kind in versioned.write(projection.name, writes, at=timezone.now()).items():
+                failed[projection.aggregate_type, key] = _named(projection, kind)
     except AliasUnavailable as error:
         return Results(outage=error.store)
-    for aggregate_type in newest.keys() - known:
-        failed |= {(aggregate_type, key): NOBODY for key in newest[aggregate_type]}
-    return _sorted_out(claimed, newest, failed)
+    return _sorted_out(prepared.claimed, prepared.newest, failed)
 
 
 def _newest(claimed: Sequence[Claimed]) -> dict[str, dict[str, int]]:
@@ -54,18 +75,22 @@ def _newest(claimed: Sequence[Claimed]) -> dict[str, dict[str, int]]:
     return newest
 
 
-def _show(
-    projection: Projection, versions: Mapping[str, int], epoch: int
-) -> Iterator[tuple[str, str]]:
-    """Load and write; yield the ids that failed, with the kind of failure."""
+def _read(
+    projection: Projection, versions: Mapping[str, int], epoch: int, prepared: Prepared
+) -> None:
     documents, unreadable = _loaded(projection, list(versions))
     writes = [
         Write(key, version_of(epoch, event_id), documents.get(key))
         for key, event_id in versions.items()
         if key not in unreadable
     ]
-    yield from unreadable.items()
-    yield from versioned.write(projection.name, writes, at=timezone.now()).items()
+    prepared.writes.append((projection, writes))
+    for key, kind in unreadable.items():
+        prepared.failed[projection.aggregate_type, key] = _named(projection, kind)
+
+
+def _named(projection: Projection, kind: str) -> str:
+    return f"{projection.name}: {kind}"[:128]
 
 
 def _loaded(

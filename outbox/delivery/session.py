@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -22,18 +22,18 @@ _SETTINGS: Final = (
     # To forget after a crash that something was delivered only has it delivered again.
     "SET synchronous_commit = off",
     "SET default_transaction_isolation = 'read committed'",
-    "SET idle_session_timeout = 0",
     # The table shrinks to nothing and grows by thousands within a second, so statistics are always
     # wrong: each of our statements goes by its index.
     "SET enable_seqscan = off",
     "SET enable_bitmapscan = off",
-    "SET enable_hashjoin = off",
-    "SET enable_mergejoin = off",
     # A machine that vanished must not own its shards for hours.
     "SET tcp_keepalives_idle = 10",
     "SET tcp_keepalives_interval = 5",
     "SET tcp_keepalives_count = 3",
 )
+
+
+Parameters = Sequence[Any] | Mapping[str, Any]
 
 
 class DirectConnectionNeeded(PolystoreError):
@@ -72,7 +72,7 @@ class Session:
             self.connection.close()
             raise
 
-    def run(self, statement: Any, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    def run(self, statement: Any, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """Execute and return all rows, or none where the statement has no result."""
         # A plain cursor: these are no statements of the site, and Django's binds in the client.
         cursor = psycopg.Cursor(self.connection)
@@ -103,11 +103,16 @@ def take() -> Session:
     return kept if kept is not None else Session()
 
 
+def unlock(session: Session) -> None:
+    """Give up every lock of the session."""
+    if session.postgres:
+        session.run("SELECT pg_advisory_unlock_all()")
+
+
 def give_back(session: Session) -> None:
     """Keep a session that works, without its locks, for the next task of this process."""
     try:
-        if session.postgres:
-            session.run("SELECT pg_advisory_unlock_all()")
+        unlock(session)
     except psycopg.Error:
         session.close()
         return

@@ -10,20 +10,19 @@ from django.conf import settings
 
 from databases.alerts import raise_alert
 from outbox.delivery.failures import pause_before
+from outbox.delivery.measuring import count
 from outbox.delivery.outcome import Claimed, Delivered, Results
 from outbox.delivery.session import Session
 from outbox.events import MONGODB
 
 logger = logging.getLogger("outbox.delivery")
 
-_THESE: Final = "e.sink = %s AND e.shard = k.shard AND e.id = k.id"
+_THESE: Final = "e.shard = ANY(%s::smallint[]) AND e.id = ANY(%s::bigint[]) AND e.sink = %s"
+"""Ids are unique; the shards only lead the index to them."""
 _COLUMNS: Final = (
     "id, sink, aggregate_type, aggregate_id, event_type, schema, payload, headers, created_at"
 )
-_DELETE: Final = f"""
-DELETE FROM outbox_outboxevent AS e USING unnest(%s::smallint[], %s::bigint[]) AS k (shard, id)
-WHERE {_THESE}
-"""  # noqa: S608 - made of constants
+_DELETE: Final = f"DELETE FROM outbox_outboxevent AS e WHERE {_THESE}"  # noqa: S608 - constants
 _MOVE: Final = f"""
 WITH moved AS ({_DELETE} RETURNING e.*)
 INSERT INTO outbox_deliveredevent ({_COLUMNS}, attempts, delivered_at)
@@ -34,16 +33,15 @@ _RETRY: Final = f"""
 UPDATE outbox_outboxevent AS e
 SET attempts = k.attempts, error = k.kind,
     next_at = clock_timestamp() + make_interval(secs => k.pause)
-FROM unnest(%s::smallint[], %s::bigint[], %s::smallint[], %s::text[], %s::float8[])
-     AS k (shard, id, attempts, kind, pause)
-WHERE {_THESE}
+FROM unnest(%s::bigint[], %s::smallint[], %s::text[], %s::float8[])
+     AS k (id, attempts, kind, pause)
+WHERE e.id = k.id AND {_THESE}
 """  # noqa: S608 - made of constants
 _BURY: Final = f"""
 WITH dead AS (
     DELETE FROM outbox_outboxevent AS e
-    USING unnest(%s::smallint[], %s::bigint[], %s::smallint[], %s::text[])
-          AS k (shard, id, attempts, kind)
-    WHERE {_THESE}
+    USING unnest(%s::bigint[], %s::smallint[], %s::text[]) AS k (id, attempts, kind)
+    WHERE e.id = k.id AND {_THESE}
     RETURNING e.*, k.attempts AS tried, k.kind
 )
 INSERT INTO outbox_deadletter
@@ -98,14 +96,17 @@ class Settling:
         rows = self._session.run(_TROUBLED, (self._sink, self._sink, MOST_TROUBLED))
         self._troubled = None if len(rows) == MOST_TROUBLED else {(row[0], row[1]) for row in rows}
 
-    def settle(self, results: Results) -> Delivered:
-        """Write down what `results` say."""
+    def settle(self, results: Results, *, waited: float) -> Delivered:
+        """Write down what `results` say, and count it.
+
+        :param waited: seconds between the claim and the sink's acknowledgement.
+        """
         if results.done:
-            self._session.run(self._done, (*_keys(results.done), self._sink))
+            self._session.run(self._done, self._these(results.done))
             self._resolve(results.done)
         delivered = Delivered(events=len(results.done), batches=1)
-        if results.failed:
-            self._fail(results.failed, delivered)
+        buried = self._fail(results.failed, delivered) if results.failed else ()
+        count(self._sink, results, buried=buried, waited=waited)
         return delivered
 
     def _resolve(self, done: Sequence[Claimed]) -> None:
@@ -121,23 +122,25 @@ class Settling:
         if self._troubled is not None:
             self._troubled.difference_update(one.aggregate for one in done)
 
-    def _fail(self, failed: Sequence[tuple[Claimed, str]], delivered: Delivered) -> None:
-        """Have failed events tried again, or bury them."""
+    def _fail(self, failed: Sequence[tuple[Claimed, str]], delivered: Delivered) -> set[int]:
+        """Have failed events tried again, or bury them; return the ids of the buried."""
         with self._session.connection.transaction():
             self._session.run("SET LOCAL synchronous_commit = on")
             attempts = self._attempts(failed)
             most = settings.OUTBOX_MAX_ATTEMPTS
             again = [entry for entry in failed if attempts[entry[0].id] < most]
             self._retry(again, attempts)
-            new = self._bury([entry for entry in failed if attempts[entry[0].id] >= most], attempts)
+            dead = [entry for entry in failed if attempts[entry[0].id] >= most]
+            new = self._bury(dead, attempts)
         delivered.failed += len(again)
-        delivered.dead += len(failed) - len(again)
+        delivered.dead += len(dead)
         if self._troubled is not None and self._sink == MONGODB:
             self._troubled.update(one.aggregate for one, _ in failed)
         for kind in {kind for _, kind in failed}:
             logger.warning("outbox.event.failed", extra={"sink": self._sink, "kind": kind})
         for kind in new:
             tell(self._sink, kind)
+        return {one.id for one, _ in dead}
 
     def _attempts(self, failed: Sequence[tuple[Claimed, str]]) -> dict[int, int]:
         """Return how often each was tried, its older failures included, which it replaces."""
@@ -158,7 +161,8 @@ class Settling:
             tried = [attempts[one.id] for one in events]
             pauses = [pause_before(count) for count in tried]
             kinds = [kind for _, kind in failed]
-            self._session.run(_RETRY, (*_keys(events), tried, kinds, pauses, self._sink))
+            ids = [one.id for one in events]
+            self._session.run(_RETRY, (ids, tried, kinds, pauses, *self._these(events)))
 
     def _bury(self, failed: Sequence[tuple[Claimed, str]], attempts: dict[int, int]) -> set[str]:
         """Move events to the dead letters; return the kinds of failure that are new there."""
@@ -168,7 +172,8 @@ class Settling:
         kinds = [kind for _, kind in failed]
         known = {row[0] for row in self._session.run(_KNOWN_KINDS, (kinds,))}
         tried = [attempts[one.id] for one in events]
-        self._session.run(_BURY, (*_keys(events), tried, kinds, self._sink))
+        ids = [one.id for one in events]
+        self._session.run(_BURY, (ids, tried, kinds, *self._these(events)))
         return set(kinds) - known
 
     def _aggregates(self, events: Iterable[Claimed]) -> tuple[list[str], list[str], list[int]]:
@@ -181,6 +186,10 @@ class Settling:
                     newest[one.aggregate] = max(one.id, newest.get(one.aggregate, 0))
         types, ids = [kind for kind, _ in newest], [key for _, key in newest]
         return types, ids, list(newest.values())
+
+    def _these(self, events: Sequence[Claimed]) -> tuple[list[int], list[int], str]:
+        """Return the parameters of `_THESE`."""
+        return list({one.shard for one in events}), [one.id for one in events], self._sink
 
 
 def tell(sink: str, kind: str, *, recovered: bool = False) -> None:
@@ -196,8 +205,3 @@ def tell(sink: str, kind: str, *, recovered: bool = False) -> None:
         store=f"{sink}: {kind}",
         recovered=recovered,
     )
-
-
-def _keys(events: Iterable[Claimed]) -> tuple[list[int], list[int]]:
-    pairs = [(one.shard, one.id) for one in events]
-    return [shard for shard, _ in pairs], [event_id for _, event_id in pairs]

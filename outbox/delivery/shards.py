@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
@@ -43,6 +44,15 @@ def this_worker() -> str:
     return f"{socket.gethostname()}:{os.getppid()}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a look at the shares changed."""
+
+    new: tuple[int, ...] = ()
+    """Shards that are owned now and were not before."""
+    lost: tuple[int, ...] = ()
+
+
 class Shards:
     """The shards of one sink that one drainer owns."""
 
@@ -64,18 +74,16 @@ class Shards:
             return False
         return self._take(_TRY_SHARED, HERE)
 
-    def balance(self) -> list[int]:
-        """Take or give back shards until this drainer owns its share.
-
-        :returns: those that are owned now and were not before.
-        """
+    def balance(self) -> Change:
+        """Take or give back shards until this drainer owns its share; return what changed."""
         if not self._session.postgres:
             # Without locks every drainer delivers everything: versions keep that right.
             before, self.owned = self.owned, list(range(SHARDS))
-            return [] if before else self.owned
+            return Change(new=() if before else tuple(self.owned))
         drainers, taken = self._session.run(_LOCKS, (HERE, SHARDS, self._unsigned))[0]
         share = -(-SHARDS // max(drainers, 1))
-        for shard in self.owned[share:]:
+        lost = self.owned[share:]
+        for shard in lost:
             self._session.run(_UNLOCK, (self._key, shard))
         del self.owned[share:]
         free = [shard for shard in range(SHARDS) if shard not in taken]
@@ -87,7 +95,7 @@ class Shards:
             if self._take(_TRY, shard):
                 self.owned.append(shard)
                 new.append(shard)
-        return new
+        return Change(new=tuple(new), lost=tuple(lost))
 
     def rotated(self) -> list[int]:
         """Return the owned shards, beginning with another one each time, so that none starves."""

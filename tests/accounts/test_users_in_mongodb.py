@@ -25,7 +25,7 @@ def only_these_users():
         database["users"].delete_many({})
 
 
-def shown(user: User) -> dict | None:
+def shown(user: User) -> mongo.Document | None:
     """Return what MongoDB shows of a user."""
     drain_once()
     with mongo.database() as database:

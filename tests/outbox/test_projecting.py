@@ -6,6 +6,7 @@ import pytest
 from django.db import transaction
 
 from databases.stores import mongo, versioned
+from databases.stores.mongo import Document
 from outbox import registry
 from outbox.delivery import drain_once
 from outbox.models import OutboxEvent
@@ -14,7 +15,7 @@ from outbox.registry import Projection, subscribe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROWS: dict[str, dict] = {}
+ROWS: dict[str, Document] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def notes(monkeypatch):
             name="notes",
             aggregate_type="note",
             load=lambda ids: {key: ROWS[key] for key in ids if key in ROWS},
-            page=lambda after, limit: [],
+            page=lambda _after, _limit: [],
         )
     )
     yield
@@ -39,7 +40,7 @@ def change(key: str, verb: str = "changed") -> None:
         record_event(aggregate_type="note", aggregate_id=key, event_type=f"note.{verb}")
 
 
-def shown() -> list[dict]:
+def shown() -> list[Document]:
     with mongo.database() as db:
         return list(db.notes.find(versioned.ONLY_LIVE, {"text": 1}))
 

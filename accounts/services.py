@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -63,3 +64,22 @@ def reactivate_users(*, users: UserQuerySet, at: datetime) -> int:
     :returns: how many were not active until now.
     """
     return users.filter(is_active=False).update(is_active=True, updated_at=at)
+
+
+def lock_users(ids: Iterable[UUID]) -> frozenset[UUID]:
+    """Hold these users' rows until the open transaction ends, one after the other by id.
+
+    For apps that add to what MongoDB shows of users (`outbox.registry.extend`): whoever changes
+    what they add locks the users first and then records their events, so that the events' order
+    is that of the commits. References to users are not kept waiting.
+
+    :returns: the users that exist.
+    :raises django.db.transaction.TransactionManagementError: outside a transaction.
+    """
+    locked = (
+        User.objects.using(router.db_for_write(User))
+        .filter(pk__in=list(ids))
+        .order_by("pk")
+        .select_for_update(no_key=True)
+    )
+    return frozenset(locked.values_list("pk", flat=True))

@@ -119,7 +119,7 @@ class Site:
     def start(self) -> None:
         """Start web, worker and beat and return when the web answers."""
         self._start("web", "gunicorn", "-c", "config/gunicorn.py", "config.wsgi:application")
-        self._start("worker", "celery", "-A", "config", "worker", "--concurrency", "2")
+        self._start("worker", "celery", "-A", "config", "worker", "--concurrency", "4")
         self._start("beat", "celery", "-A", "config", "beat", "--pidfile=")
         await_condition(
             self._serves,

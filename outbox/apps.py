@@ -10,3 +10,9 @@ class OutboxConfig(AppConfig):
 
     name = "outbox"
     verbose_name = "Outbox"
+
+    def ready(self) -> None:
+        """Count the queue."""
+        from outbox import metrics
+
+        metrics.connect()

@@ -68,6 +68,30 @@ class DeadLetter(models.Model):
         return f"{self.type} {self.aggregate_id} ({self.id})"
 
 
+class DeliveredEvent(models.Model):
+    """An event that was delivered; kept with OUTBOX_HISTORY only, for OUTBOX_RETENTION_DAYS."""
+
+    id = models.BigIntegerField(primary_key=True)
+    sink = models.CharField(max_length=32)
+    aggregate_type = models.CharField(max_length=64)
+    aggregate_id = models.CharField(max_length=64)
+    event_type = models.CharField(max_length=96)
+    schema = models.SmallIntegerField()
+    payload = models.JSONField(null=True)
+    headers = models.JSONField(null=True)
+    created_at = models.DateTimeField()
+    attempts = models.SmallIntegerField()
+    """Those that failed before the one that succeeded."""
+    delivered_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-delivered_at", "-id"]
+        indexes = [models.Index(fields=["delivered_at", "id"], name="outbox_delivered_at")]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.aggregate_id} ({self.id})"
+
+
 class DeliveryState(models.Model):
     """One row: the epoch of versions, and whether operators have paused delivery."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from common import tracing
 from common.errors import PolystoreError
 from databases import causality
 from databases.deferred import Target
-from databases.transactions import after_commit, insert_at_commit
+from databases.transactions import insert_at_commit
 from outbox import wake
 from outbox.events import NewEvent, shard_of
 from outbox.registry import sinks_of
@@ -94,7 +93,7 @@ def record(event: NewEvent, *, only: str | None = None) -> None:
                 headers,
             ),
         )
-        after_commit(APP, partial(wake.hint, sink))
+        wake.hint_after_commit(sink)
 
 
 def _checked(event: NewEvent) -> str:

@@ -17,11 +17,12 @@ another database. Both are told per aggregate type::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from common.errors import PolystoreError
-from databases.stores.mongo import Document, Index
+from databases.stores.mongo import Document, Index, declare_index
+from databases.stores.versioned import ONLY_LIVE, tombstone_index
 from outbox.events import MONGODB, Event
 
 Load = Callable[[Sequence[str]], Mapping[str, Document]]
@@ -42,6 +43,7 @@ class Projection:
     """Given the last id of the page before (or None) and a limit, returns the next ids of all rows
     that the collection must show, rising as MongoDB sorts them (as text), from the primary."""
     indexes: Sequence[Index] = ()
+    """What its queries need. They hold live documents only, so each query names `_live: True`."""
     schema: int = 1
     """Raise it when `load` returns another shape: the projection must then be rebuilt."""
 
@@ -57,8 +59,9 @@ class Consumer:
     aggregate_types: frozenset[str]
     handle: Callable[[Sequence[Event]], None]
     """Given events in order, writes what they ask for, in one transaction of the app's database.
-    Must be idempotent by event id: after a crash it is told again. Raises on a bad event; the
-    outbox then finds out which one it was."""
+    Must be idempotent by `event.version`: after a crash it is told again. Raises on a bad event;
+    the outbox then finds out which one it was, and tells of it again later: after events of the
+    same aggregate that came behind it."""
     event_types: frozenset[str] | None = None
     """None: all of them."""
 
@@ -95,6 +98,10 @@ def subscribe(subscriber: Projection | Consumer) -> None:
     )
     known[subscriber.name] = subscriber
     _registry.sinks.clear()
+    if isinstance(subscriber, Projection):
+        declare_index(tombstone_index(subscriber.name))
+        for index in subscriber.indexes:
+            declare_index(index if index.partial else replace(index, partial=ONLY_LIVE))
 
 
 def extend(projection: str, name: str, load: Load) -> None:

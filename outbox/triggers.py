@@ -3,7 +3,9 @@
 For the migrations of apps whose rows others show::
 
     operations = [
-        record_changes(table="accounts_user", aggregate_type="user", sinks=[MONGODB]),
+        record_changes(
+            table="accounts_user", aggregate_type="user", sinks=[MONGODB], of=["first_name"]
+        ),
         record_changes(table="tracker_todo", aggregate_type="todo", sinks=[MONGODB], on="DELETE"),
     ]
 
@@ -45,33 +47,54 @@ def record_changes(
     aggregate_type: str,
     sinks: Sequence[str],
     on: str = "INSERT OR UPDATE OR DELETE",
+    of: Sequence[str] = (),
     column: str = "id",
     name: str = "",
 ) -> migrations.RunPython:
     """Return the operation that records an event for every changed row of `table`.
 
     :param on: which changes: "INSERT", "UPDATE", "DELETE", joined by " OR ".
+    :param of: columns that are shown: an update that changes none of them records nothing. By
+        default every update does.
     :param column: holds the aggregate's id.
     :param name: of the trigger, where a table has several.
     """
-    for word in (table, aggregate_type, column, *sinks):
-        if not _NAME.fullmatch(word):
-            raise ValueError(f"{word!r} is no name.")
+    _require_names(table, aggregate_type, column, *sinks, *of)
     if not re.fullmatch(r"(INSERT|UPDATE|DELETE)( OR (INSERT|UPDATE|DELETE))*", on):
         raise ValueError(f"{on!r} names no changes.")
-    trigger = name or f"{table}_to_outbox"
-    create = (
-        f'CREATE OR REPLACE TRIGGER "{trigger}" AFTER {on} ON "{table}" FOR EACH ROW '
-        f"EXECUTE FUNCTION outbox_record_change"
-        f"('{aggregate_type}', '{column}', '{','.join(sinks)}')"
-    )
+    calls = f"outbox_record_change('{aggregate_type}', '{column}', '{','.join(sinks)}')"
+    triggers = _triggers(name or f"{table}_to_outbox", on, of)
 
     def forwards(_apps: Any, editor: Any) -> None:
         if editor.connection.vendor == "postgresql":
-            editor.execute(create)
+            for trigger, changes, condition in triggers:
+                editor.execute(
+                    f'CREATE OR REPLACE TRIGGER "{trigger}" AFTER {changes} ON "{table}" '
+                    f"FOR EACH ROW {condition} EXECUTE FUNCTION {calls}"
+                )
 
     def backwards(_apps: Any, editor: Any) -> None:
         if editor.connection.vendor == "postgresql":
-            editor.execute(f'DROP TRIGGER IF EXISTS "{trigger}" ON "{table}"')
+            for trigger, _, _ in triggers:
+                editor.execute(f'DROP TRIGGER IF EXISTS "{trigger}" ON "{table}"')
 
     return migrations.RunPython(forwards, backwards)
+
+
+def _require_names(*words: str) -> None:
+    for word in words:
+        if not _NAME.fullmatch(word):
+            raise ValueError(f"{word!r} is no name.")
+
+
+def _triggers(name: str, on: str, of: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return (name, changes, condition) of each trigger: a condition looks at updates alone."""
+    changes = on.split(" OR ")
+    if not of or "UPDATE" not in changes:
+        return [(name, on, "")]
+    old, new = (", ".join(f'{row}."{word}"' for word in of) for row in ("OLD", "NEW"))
+    condition = f"WHEN (ROW({old}) IS DISTINCT FROM ROW({new}))"
+    triggers = [(f"{name}_update", "UPDATE", condition)]
+    if others := " OR ".join(change for change in changes if change != "UPDATE"):
+        triggers.append((name, others, ""))
+    return triggers

@@ -11,10 +11,13 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from typing import Final
 
 from celery import current_app
 from django.conf import settings
+
+from databases.transactions import after_commit
 
 logger = logging.getLogger("outbox.wake")
 
@@ -77,6 +80,15 @@ def hint(sink: str) -> None:
     """Tell the workers, soon, that `sink` has something to deliver. Costs microseconds."""
     if settings.OUTBOX_WAKE:
         _waker.hint(sink)
+
+
+def hint_after_commit(*sinks: str) -> None:
+    """Tell them when the open transaction of the primary has committed, or now without one.
+
+    For rows whose triggers record the events.
+    """
+    for sink in sinks:
+        after_commit("outbox", partial(hint, sink))
 
 
 def _begin_anew() -> None:

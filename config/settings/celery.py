@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from kombu import Queue
+
 from config.settings.env import text
+from config.settings.outbox import OUTBOX_SWEEP_SECONDS
 
 CELERY_BROKER_URL = text("CELERY_BROKER_URL", text("REDIS_URL"))
 CELERY_TASK_SERIALIZER = "json"
@@ -23,3 +26,15 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
     else {}
 )
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2}
+# Drainers stay for seconds, so workers consume this queue beside their others; see outbox/tasks.py.
+CELERY_TASK_DEFAULT_QUEUE = "celery"
+CELERY_TASK_QUEUES = (Queue("celery"), Queue("outbox"))
+CELERY_BEAT_SCHEDULE = {
+    "outbox-sweep": {
+        "task": "outbox.sweep",
+        "schedule": float(OUTBOX_SWEEP_SECONDS),
+        # One that no worker took in time is made up for by the next.
+        "options": {"expires": OUTBOX_SWEEP_SECONDS},
+    },
+    "outbox-prune": {"task": "outbox.prune", "schedule": 3600.0, "options": {"expires": 3600}},
+}

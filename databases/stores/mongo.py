@@ -17,6 +17,7 @@ from pymongo.errors import (
     ConfigurationError,
     InvalidURI,
     NetworkTimeout,
+    OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
 )
@@ -28,6 +29,8 @@ from databases.transactions import require_no_transaction
 STORE = "mongodb"
 PROBE_SECONDS = 0.8
 DEFAULT_DATABASE = "polystore"
+_OTHER_OPTIONS = 85
+"""MongoDB's code for an index that is there with other options."""
 
 Document = dict[str, Any]
 
@@ -48,6 +51,10 @@ class Index:
     keys: Sequence[tuple[str, int]]
     unique: bool = False
     sparse: bool = False
+    partial: Mapping[str, Any] | None = None
+    """Only documents that match this are in it; queries must name the same."""
+    expire_after: int | None = None
+    """Seconds after the moment in its one field at which MongoDB deletes a document."""
 
 
 _client: pymongo.MongoClient[Document] | None = None
@@ -142,11 +149,24 @@ def ensure_indexes() -> Mapping[str, int]:
     made: dict[str, int] = {}
     with database(timeout=60.0) as chosen:
         for index in _indexes:
-            chosen[index.collection].create_index(
-                list(index.keys), unique=index.unique, sparse=index.sparse
-            )
+            _ensure_index(chosen, index)
             made[index.collection] = made.get(index.collection, 0) + 1
     return made
+
+
+def _ensure_index(chosen: Database[Document], index: Index) -> None:
+    options: dict[str, Any] = {"unique": index.unique, "sparse": index.sparse}
+    if index.partial is not None:
+        options["partialFilterExpression"] = dict(index.partial)
+    if index.expire_after is not None:
+        options["expireAfterSeconds"] = index.expire_after
+    try:
+        chosen[index.collection].create_index(list(index.keys), **options)
+    except OperationFailure as error:
+        if index.expire_after is None or error.code != _OTHER_OPTIONS:
+            raise
+        changed = {"keyPattern": dict(index.keys), "expireAfterSeconds": index.expire_after}
+        chosen.command("collMod", index.collection, index=changed)
 
 
 def is_failure(error: Exception) -> bool:

@@ -7,7 +7,8 @@ from django.db import connection, transaction
 
 from databases.stores import mongo
 from outbox import registry, upkeep
-from outbox.delivery import drain_once, settling
+from outbox.delivery import drain_once, projecting, settling
+from outbox.delivery.outcome import Claimed
 from outbox.delivery.session import Session
 from outbox.delivery.state import begin_new_epoch
 from outbox.events import ID_BITS
@@ -220,6 +221,24 @@ def test_delivery_lives_without_its_state_row(notes) -> None:
     write("1", "a")
     assert drain_once().events == 1
     assert document("1")["_v"] >> ID_BITS == 1
+
+
+def test_one_that_was_stopped_with_an_old_state_in_hand_changes_nothing_when_it_goes_on(
+    notes,
+) -> None:
+    write("1", "old")
+    write("2", "old")
+    events = [
+        Claimed(one.shard, one.id, "note", one.aggregate_id, one.type, 0, 0.0)
+        for one in OutboxEvent.objects.all()
+    ]
+    in_hand = projecting.prepare(events, epoch=1)
+    write("1", "new")
+    delete("2")
+    drain_once()
+
+    assert projecting.write(in_hand).failed == []
+    assert shown() == {"1": "new"}
 
 
 def set_ids_back() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import chain
 
 import psycopg
 import pytest
@@ -56,7 +57,7 @@ def test_all_own_about_the_same_and_no_shard_is_owned_twice(somebody, many) -> N
             one.balance()
 
     owned = [one.owned for one in everybody]
-    assert sorted(sum(owned, [])) == list(range(SHARDS))
+    assert sorted(chain.from_iterable(owned)) == list(range(SHARDS))
     assert max(map(len, owned)) <= -(-SHARDS // many)
 
 

@@ -25,6 +25,8 @@ from pymongo.read_concern import ReadConcern
 
 from devservers.sets import ServerSet
 from outbox.delivery.session import NAME
+from outbox.delivery.shards import HERE, key_of
+from outbox.events import MONGODB
 from tests.running_site import Site
 from tests.waiting import eventually
 
@@ -86,6 +88,15 @@ class OutboxSite(Site):
         name = f"{NAME}:%"
         found = self.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s",
                          [name])  # fmt: skip
+        return int(found[0][0])
+
+    def drainers(self) -> int:
+        """Return how many are at work for MongoDB."""
+        found = self.sql(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s"
+            " AND classid = %s::bigint::oid AND granted",
+            [HERE, key_of(MONGODB)],
+        )
         return int(found[0][0])
 
     def cut(self, process: subprocess.Popen[bytes]) -> None:

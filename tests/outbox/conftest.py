@@ -1,0 +1,50 @@
+"""Subscribers of the tests, in place of the site's own."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from databases.stores import mongo
+from outbox import registry
+from outbox.delivery import settling
+from tests.outbox.notes import Listener, Notes
+
+
+@pytest.fixture
+def nobody(monkeypatch):
+    """Have nobody subscribed, and retries come due only when a test says so."""
+    monkeypatch.setattr(settling, "pause_before", lambda _: 3_600.0)
+    monkeypatch.setattr(registry, "_registry", registry._Registry())
+
+
+@pytest.fixture(scope="module")
+def table_of_notes(django_db_setup, django_db_blocker):
+    """Make a table that no model stands for."""
+    with django_db_blocker.unblock():
+        connection.cursor().execute("CREATE TABLE tests_note (id text PRIMARY KEY, text text)")
+        connection.close()
+    yield
+    with django_db_blocker.unblock():
+        connection.cursor().execute("DROP TABLE tests_note")
+        connection.close()
+
+
+@pytest.fixture
+def notes(nobody, table_of_notes, transactional_db):
+    """Have notes shown in MongoDB."""
+    made = Notes()
+    registry.subscribe(made.projection())
+    yield made
+    connection.cursor().execute("TRUNCATE tests_note")
+    with mongo.database() as database:
+        database["notes"].delete_many({})
+
+
+@pytest.fixture
+def listener(nobody, table_of_notes, transactional_db):
+    """Have a consumer told of notes."""
+    made = Listener()
+    registry.subscribe(made.consumer())
+    yield made
+    connection.cursor().execute("TRUNCATE tests_note")

@@ -61,6 +61,8 @@ class OutboxSite(Site):
         )
         self.servers = servers
         self.primary = environment["DATABASE_URL"]
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        """Worker and beat, where a test has them."""
         self.ids = [str(uuid.uuid4()) for _ in range(PEOPLE)]
 
     def drainer(self) -> subprocess.Popen[bytes]:

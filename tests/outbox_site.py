@@ -36,7 +36,7 @@ _INSERT = """
 INSERT INTO accounts_user
     (id, email, password, is_superuser, first_name, last_name, is_active, is_staff)
 VALUES (%(id)s, %(email)s, '', false, '0', '', true, false)
-ON CONFLICT (id) DO NOTHING
+ON CONFLICT DO NOTHING
 """
 _CHANGE = f"""
 UPDATE accounts_user SET first_name = greatest(first_name::bigint + 1, {_NUMBER})::text

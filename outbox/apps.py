@@ -12,7 +12,8 @@ class OutboxConfig(AppConfig):
     verbose_name = "Outbox"
 
     def ready(self) -> None:
-        """Count the queue."""
-        from outbox import metrics
+        """Count the queue, and check what delivery needs."""
+        from outbox import checks, metrics
 
+        checks.register_all()
         metrics.connect()

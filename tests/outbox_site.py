@@ -36,7 +36,7 @@ _INSERT = """
 INSERT INTO accounts_user
     (id, email, password, is_superuser, first_name, last_name, is_active, is_staff)
 VALUES (%(id)s, %(email)s, '', false, '0', '', true, false)
-ON CONFLICT (id) DO NOTHING
+ON CONFLICT DO NOTHING
 """
 _CHANGE = f"""
 UPDATE accounts_user SET first_name = greatest(first_name::bigint + 1, {_NUMBER})::text
@@ -61,6 +61,8 @@ class OutboxSite(Site):
         )
         self.servers = servers
         self.primary = environment["DATABASE_URL"]
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        """Worker and beat, where a test has them."""
         self.ids = [str(uuid.uuid4()) for _ in range(PEOPLE)]
 
     def drainer(self) -> subprocess.Popen[bytes]:

@@ -52,9 +52,9 @@ def mongodb_hangs(site: OutboxSite, servers: ServerSet) -> None:
 
 
 def mongodb_steps_down(site: OutboxSite, servers: ServerSet) -> None:
-    with pymongo.MongoClient(site.mongo_url) as client:
-        with suppress(AutoReconnect):  # it cuts its connections
-            client.admin.command("replSetStepDown", 1, secondaryCatchUpPeriodSecs=0, force=True)
+    with pymongo.MongoClient(site.mongo_url) as client, suppress(AutoReconnect):
+        # It cuts its connections.
+        client.admin.command("replSetStepDown", 1, secondaryCatchUpPeriodSecs=0, force=True)
 
 
 def redis_is_killed(site: OutboxSite, servers: ServerSet) -> None:

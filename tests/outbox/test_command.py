@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -26,7 +27,7 @@ def run(*arguments: str) -> tuple[int, str]:
     return 0, out.getvalue()
 
 
-def reported(*arguments: str) -> tuple[int, dict]:
+def reported(*arguments: str) -> tuple[int, dict[str, Any]]:
     """Return the exit code and the JSON document."""
     code, text = run(*arguments, "--json")
     return code, json.loads(text)

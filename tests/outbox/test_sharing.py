@@ -93,8 +93,7 @@ def test_one_drainer_of_a_worker_is_enough(notes) -> None:
 
 def test_two_drainers_deliver_everything_once(notes, settings) -> None:
     settings.OUTBOX_BATCH_SIZE = 20
-    loads: list[str] = []
-    notes.spoil = lambda key, found: loads.append(key) or found
+    loads = notes.loads()
     stop = threading.Event()
     totals: list[int] = []
 

@@ -12,7 +12,9 @@ class OutboxConfig(AppConfig):
     verbose_name = "Outbox"
 
     def ready(self) -> None:
-        """Count the queue."""
-        from outbox import metrics
+        """Count the queue, and begin a new epoch after every restore of the primary."""
+        from databases.backup.listeners import after_restore
+        from outbox import metrics, restoring
 
         metrics.connect()
+        after_restore(restoring.LISTENER)

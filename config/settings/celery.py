@@ -36,5 +36,11 @@ CELERY_BEAT_SCHEDULE = {
         # One that no worker took in time is made up for by the next.
         "options": {"expires": OUTBOX_SWEEP_SECONDS},
     },
+    # Makes one when one is due, removes old ones, and tells when the last is too old.
+    "look-after-backups": {
+        "task": "databases.look_after_backups",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     "outbox-prune": {"task": "outbox.prune", "schedule": 3600.0, "options": {"expires": 3600}},
 }

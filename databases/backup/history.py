@@ -89,7 +89,7 @@ def carry_out(
         try:
             made = work()
         except BaseException as error:
-            _end(run, State.FAILED, error=_reason(error))
+            _end(run, State.FAILED, error=reason_of(error))
             raise
         _end(run, State.DONE, size=made.size, stores=", ".join(made.stores))
     return made
@@ -129,7 +129,8 @@ def _end(
     logger.info("backup.ended", extra={"id": str(run.pk), "state": str(state), "error": error})
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return why a backup failed, without secrets."""
     known = as_polystore_error(error)
     if known is not None:
         return f"{redact(known.detail)} {known.remedy}".strip()
@@ -144,8 +145,15 @@ def _lock() -> Iterator[bool]:
 
 
 def _is_locked() -> bool:
+    """Look without taking it: a run that begins at this moment must not find it taken."""
     with targets.target_of(PRIMARY.value).connect() as session:
-        return not _taken(session)
+        row = session.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.classid = 0"
+            " AND l.objid = %s AND d.datname = current_database())",
+            [LOCK_KEY],
+        ).fetchone()
+        return bool(row and row[0])
 
 
 def _taken(session: psycopg.Connection[tuple[object, ...]]) -> bool:

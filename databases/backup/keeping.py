@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from django.conf import settings
+from django.db.utils import Error
 
 from common.errors import PolystoreError
 from databases.alerts import raise_alert
@@ -134,8 +135,9 @@ def carry_out(run_id: uuid.UUID, *, at: datetime) -> Manifest | None:
         folder = folder_for(run, at=at)
         made = history.carry_out(run, folder, lambda: making.make(folder), at=at)
     except Exception as error:
-        history.fail(run, error=type(error).__name__)  # where it did not even begin
         tell_failure(error)
+        with contextlib.suppress(Error):
+            history.fail(run, error=history.reason_of(error))  # where it did not even begin
         raise
     if made is not None:
         remove_old(home(), keep=settings.BACKUP_KEEP)

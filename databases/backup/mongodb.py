@@ -28,6 +28,9 @@ def dump(folder: Path, *, progress: Progress) -> tuple[MongoDump, list[str]]:
     notes = [f"mongodb: its collections are not of one moment: {found.reason}"]
     if found.consistent:
         notes = []
+    if found.apart:
+        names = ", ".join(found.apart)
+        notes.append(f"mongodb: capped, so each of a moment of its own: {names}")
     if found.left_out:
         notes.append(f"mongodb: left out, as they hold no documents: {', '.join(found.left_out)}")
     return MongoDump(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,8 @@ class Dump:
     consistent: bool
     reason: str
     """Why the collections are not of one moment; empty where they are."""
+    apart: tuple[str, ...]
+    """Capped collections: no snapshot can be read of them, so each is of a moment of its own."""
     left_out: tuple[str, ...]
     """Views and the like, which hold no documents of their own."""
 
@@ -130,28 +132,38 @@ def dump(folder: Path, details: Path, *, began: Callable[[int], object], done: D
         ours = sorted((each for each in found if _is_ours(each)), key=lambda each: each["name"])
         began(len(ours))
         described = [{**each, "indexes": _indexes(chosen, each["name"])} for each in ours]
-        written, reason = _dump_all(chosen, [each["name"] for each in ours], folder, done)
+        apart = {each["name"] for each in ours if each["options"].get("capped")}
+        written, reason = _dump_all(chosen, [each["name"] for each in ours], apart, folder, done)
         _write(details, json_util.dumps(described, indent=1).encode())
         return Dump(
             version=str(chosen.client.server_info()["version"]),
             collections=tuple(written),
             consistent=not reason,
             reason=reason,
+            apart=tuple(sorted(apart)),
             left_out=tuple(each["name"] for each in found if each["type"] != "collection"),
         )
 
 
 def _dump_all(
-    chosen: Database[Document], wanted: Sequence[str], folder: Path, done: Done
+    chosen: Database[Document], wanted: Sequence[str], apart: Set[str], folder: Path, done: Done
 ) -> tuple[list[Collection], str]:
+    numbered = list(enumerate(wanted, 1))
+
+    def within(session: ClientSession | None) -> list[Collection]:
+        return [
+            _dump_one(chosen, each, folder, None if each[1] in apart else session, done)
+            for each in numbered
+        ]
+
     try:
         with chosen.client.start_session(snapshot=True) as session:
-            return [_dump_one(chosen, n, folder, session, done) for n in enumerate(wanted, 1)], ""
+            return within(session), ""
     except OperationFailure as error:
         if error.code not in _NO_SNAPSHOT:
             raise
         reason = f"the server gives no snapshot (code {error.code})"
-    return [_dump_one(chosen, n, folder, None, done) for n in enumerate(wanted, 1)], reason
+    return within(None), reason
 
 
 def _dump_one(

@@ -21,7 +21,15 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 # A request that sends a task must not hang while the broker is down.
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"socket_connect_timeout": 1.0, "socket_timeout": 5.0, "visibility_timeout": 3600}
+    {
+        "socket_connect_timeout": 1.0,
+        "socket_timeout": 5.0,
+        "visibility_timeout": 3600,
+        # Of the sender: by itself it would go on trying for six seconds.
+        "max_retries": 1,
+        "interval_start": 0.1,
+        "interval_max": 0.2,
+    }
     if CELERY_BROKER_URL.startswith(("redis://", "rediss://"))
     else {}
 )

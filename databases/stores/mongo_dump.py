@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,11 @@ def dump(folder: Path, details: Path, *, began: Callable[[int], object], done: D
 
 
 def _dump_all(
-    chosen: Database[Document], wanted: Sequence[str], apart: Set[str], folder: Path, done: Done
+    chosen: Database[Document],
+    wanted: Sequence[str],
+    apart: AbstractSet[str],
+    folder: Path,
+    done: Done,
 ) -> tuple[list[Collection], str]:
     numbered = list(enumerate(wanted, 1))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 import psycopg
@@ -46,7 +48,7 @@ class Watch:
                     if self.secret in line:
                         self.seen.append(line)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -61,7 +63,7 @@ def another_server(servers_of_the_session):
 
 
 @pytest.fixture
-def old(made, one_database) -> Installation:
+def old(made, one_database) -> Iterator[Installation]:
     """Return a site whose primary is to be moved; it is reached by TCP, with a password."""
     installation = made(one_database)
     installation.sql("default", PAIR)
@@ -113,7 +115,7 @@ def test_rows_sequences_roles_and_rights_move_and_a_new_epoch_begins(old, anothe
         # Sequences go on: behind every id that was given out
         new.execute(WRITE_A_PAIR, ["six", "six"])
         assert new.execute("SELECT max(id) FROM pair_left").fetchone() == (6,)
-        assert new.execute(ADD_AN_EVENT).fetchone() > (last,)
+        assert new.execute(ADD_AN_EVENT).fetchall() > [(last,)]
         # On a server that nobody knows anything of, far above what the backup knows
         assert new.execute(RESTORED_EPOCH).fetchone() == (1007,)
     assert "epoch 1007 has begun" in moved.stdout

@@ -50,6 +50,11 @@ def backed_up(installation: Installation, folder: Path, *options: str) -> dict[s
     """Back up and return the manifest."""
     done = installation.manage("backup", str(folder), *options)
     assert done.returncode == 0, done.stdout + done.stderr
+    return manifest_of(folder)
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """Return the manifest as it stands in the folder."""
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     return manifest
 

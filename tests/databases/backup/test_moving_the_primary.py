@@ -16,6 +16,7 @@ from tests.databases.backup.conftest import (
     PAIR,
     WRITE_A_PAIR,
     backed_up,
+    manifest_of,
     restored,
     rows,
     rows_there,
@@ -134,17 +135,19 @@ def test_after_a_restore_in_place_the_epoch_is_above_all_that_were(old, tmp_path
     assert "verify_sync --repair" in said
 
 
-def test_a_dump_goes_to_the_database_of_another_alias_where_that_is_asked_for(
-    old, servers, tmp_path
-):
-    folder = tmp_path / "backup"
-    manifest = backed_up(old, folder, "--only", "default")
-    old.add("data")
+def test_a_dump_goes_to_the_database_of_another_alias_where_that_is_asked_for(kept, made):
+    installation, folder = kept
+    other = made(Installation(installation.servers))
+    other.environment["DATABASE_URL"] = installation.url("default")
+    other.add("data")
 
-    refused = old.manage("restore", str(folder), "--to-url-of", "data", "--yes")
+    refused = other.manage("restore", str(folder), "--to-url-of", "data", "--yes")
     assert refused.returncode == 2
-    restored(old, folder, "--only", "default", "--to-url-of", "data")
+    restored(other, folder, "--only", "default", "--to-url-of", "data")
 
-    assert rows_there(old, "data") == rows(manifest, "default")
-    assert old.sql("data", RESTORED_EPOCH) == [(1007,)]
-    assert old.sql("default", RESTORED_EPOCH) == [(7,)]
+    there = rows_there(other, "data")
+    assert there == rows(manifest_of(folder), "default")
+    assert there["pair_left"] == 20
+    # The epoch begins in the database that was restored, and in no other.
+    assert other.sql("data", RESTORED_EPOCH) == [(1001,)]
+    assert installation.sql("default", RESTORED_EPOCH) == [(1,)]

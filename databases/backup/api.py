@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from celery import current_app
+from celery.exceptions import OperationalError
 from django.http import HttpRequest
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 from ninja import Router, Status
 
 from common.access import identify, staff

@@ -11,13 +11,16 @@ from typing import Final
 from django.db import connections
 
 from databases.backup.listeners import Listener, Restored
+from databases.breaker import AliasUnavailable
 from databases.crossings import allow_cross_database
+from databases.stores import mongo
+from outbox.delivery.state import highest_epoch
 from outbox.models import DeliveryState
 
 UNSEEN: Final = 1_000
-"""Epochs that are skipped where nobody can be asked how many began after the backup was made: on
-a new server, the one before may have been restored or promoted since. Versions have room for
-half a million."""
+"""Epochs that are skipped where the rows from before cannot be asked how many began after the
+backup was made: the server that had them may have been restored or promoted since, and copies in
+other databases may know of it. Versions have room for half a million."""
 _WHY: Final = "a restore works on the database that it restores, under whatever alias"
 
 
@@ -32,12 +35,24 @@ def begin_after(restored: Restored, before: int | None) -> str:
         return ""
     now = _epoch(restored.on) or 1
     epoch = max(now, before) + 1 if before is not None else now + UNSEEN
+    epoch = max(epoch, _highest_in_mongodb() + 1)
     with allow_cross_database(reason=_WHY):
         DeliveryState.objects.using(restored.on).update_or_create(id=1, defaults={"epoch": epoch})
     return (
         f"outbox: epoch {epoch} has begun. Compare the read models with the rows that are back: "
         "manage.py verify_sync --repair"
     )
+
+
+def _highest_in_mongodb() -> int:
+    """Return the highest epoch that a read model knows; 0 while MongoDB cannot be asked.
+
+    The restore does not wait for MongoDB: it may be down for the same reason.
+    """
+    try:
+        return highest_epoch()
+    except (AliasUnavailable, mongo.MongoNotConfigured):
+        return 0
 
 
 def _epoch(alias: str) -> int | None:

@@ -199,10 +199,11 @@ def claim_more_rows(folder) -> None:
 @pytest.mark.django_db(databases=databases_of())
 @pytest.mark.parametrize("name", ["nothing", "replica"])
 def test_a_name_that_is_no_database_for_rows_is_refused_and_the_others_are_named(name, tmp_path):
-    with pytest.raises(CommandError, match="is no database in use. Databases in use: default") as e:
+    with pytest.raises(CommandError, match="is no database in use") as e:
         call_command("backup", str(tmp_path / "backup"), "--only", name)
 
     assert e.value.returncode == 2
+    assert "Databases in use: default, " in str(e.value)
     assert list(tmp_path.iterdir()) == []
 
 

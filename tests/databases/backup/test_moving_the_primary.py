@@ -12,10 +12,13 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from databases.stores.versioned import VERSION
+from outbox.events import version_of
 from tests.databases.backup.conftest import (
     PAIR,
     WRITE_A_PAIR,
     backed_up,
+    documents_of,
     manifest_of,
     restored,
     rows,
@@ -133,6 +136,12 @@ def test_after_a_restore_in_place_the_epoch_is_above_all_that_were(old, tmp_path
 
     assert old.sql("default", RESTORED_EPOCH) == [(31,)]
     assert "verify_sync --repair" in said
+
+    # A read model that knows of a later one counts, too.
+    with documents_of(old) as database:
+        database.users.insert_one({"_id": "somebody", VERSION: version_of(50, 1)})
+    restored(old, folder, "--replace")
+    assert old.sql("default", RESTORED_EPOCH) == [(51,)]
 
 
 def test_a_dump_goes_to_the_database_of_another_alias_where_that_is_asked_for(kept, made):

@@ -105,6 +105,11 @@ def find(run_id: uuid.UUID) -> BackupRun | None:
     return _runs().filter(pk=run_id).first()
 
 
+def is_active() -> bool:
+    """Tell whether a backup is queued or running."""
+    return _runs().filter(slot=1).exists()
+
+
 def last_attempt() -> BackupRun | None:
     """Return the newest run that nobody asked a command for."""
     return _runs().exclude(origin=Origin.COMMAND).first()

@@ -110,6 +110,8 @@ def remove_old(folder: Path, *, keep: int) -> list[Path]:
     for each in gone:
         making.remove(each)
         logger.info("backup.removed", extra={"backup": each.name})
+    if history.is_active():
+        return gone  # it may have made its folder at this moment
     making.sweep(folder, [each for each in _left(folder) if not making.is_being_written(each)])
     return gone
 

@@ -20,6 +20,7 @@ ICONS = {
     "customers.businessentity": "domain",
     "customers.subscription": "credit_card",
     "databases.placement": "database",
+    "databases.backuprun": "backup",
     "analytics.activityevent": "bolt",
     "analytics.businessmetric": "monitoring",
     "analytics.performancemetric": "speed",

@@ -71,10 +71,15 @@ class Site:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of everything that runs on the servers."""
+        ours = self.servers.environment()
+        theirs = os.environ.get("POSTGRES_BIN_DIR")  # a server of the user's may need them, too
+        if theirs:
+            folders = (theirs, ours.get("POSTGRES_BIN_DIR", ""))
+            ours["POSTGRES_BIN_DIR"] = os.pathsep.join(filter(None, folders))
         return {
             "DJANGO_SETTINGS_MODULE": "config.settings.local",
             **os.environ,
-            **self.servers.environment(),
+            **ours,
             "PORT": str(self.port),
             "BIND": f"127.0.0.1:{self.port}",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",

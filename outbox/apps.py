@@ -12,8 +12,10 @@ class OutboxConfig(AppConfig):
     verbose_name = "Outbox"
 
     def ready(self) -> None:
-        """Count the queue, and check what delivery needs."""
-        from outbox import checks, metrics
+        """Count the queue, check what delivery needs, begin a new epoch after every restore."""
+        from databases.backup.listeners import after_restore
+        from outbox import checks, metrics, restoring
 
         checks.register_all()
         metrics.connect()
+        after_restore(restoring.LISTENER)

@@ -21,7 +21,15 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
 # A request that sends a task must not hang while the broker is down.
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"socket_connect_timeout": 1.0, "socket_timeout": 5.0, "visibility_timeout": 3600}
+    {
+        "socket_connect_timeout": 1.0,
+        "socket_timeout": 5.0,
+        "visibility_timeout": 3600,
+        # Of the sender: by itself it would go on trying for six seconds.
+        "max_retries": 1,
+        "interval_start": 0.1,
+        "interval_max": 0.2,
+    }
     if CELERY_BROKER_URL.startswith(("redis://", "rediss://"))
     else {}
 )
@@ -35,6 +43,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": float(OUTBOX_SWEEP_SECONDS),
         # One that no worker took in time is made up for by the next.
         "options": {"expires": OUTBOX_SWEEP_SECONDS},
+    },
+    # Makes one when one is due, removes old ones, and tells when the last is too old.
+    "look-after-backups": {
+        "task": "databases.look_after_backups",
+        "schedule": 600.0,
+        "options": {"expires": 600},
     },
     "outbox-prune": {"task": "outbox.prune", "schedule": 3600.0, "options": {"expires": 3600}},
 }

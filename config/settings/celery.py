@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from kombu import Queue
-
 from config.settings.env import text
 from config.settings.outbox import OUTBOX_SWEEP_SECONDS
 
@@ -36,7 +34,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2}
 # Drainers stay for seconds, so workers consume this queue beside their others; see outbox/tasks.py.
 CELERY_TASK_DEFAULT_QUEUE = "celery"
-CELERY_TASK_QUEUES = (Queue("celery"), Queue("outbox"))
+CELERY_TASK_QUEUES: dict[str, dict[str, object]] = {"celery": {}, "outbox": {}}
 CELERY_BEAT_SCHEDULE = {
     "outbox-sweep": {
         "task": "outbox.sweep",

@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 
 from benchmarks import outbox_raw
 from benchmarks.common import ROOT
-from benchmarks.outbox_site import Document, fill, tidy, waiting
+from benchmarks.outbox_site import Document, fill, tidy, vacuum, waiting
 from outbox.events import MONGODB
 from outbox.wake import DRAIN, QUEUE, send_hint
 
@@ -41,8 +41,8 @@ class Workers:
         self.processes = processes
 
     def wake(self) -> None:
-        """Send each of them a hint, as commits and beat do."""
-        for process in self.processes:
+        """Send them hints, as commits and beat do: one to take, one that may wait at a worker."""
+        for process in self.processes * 2:
             if process.poll() is not None:
                 raise SystemExit(f"A worker ended: {process.returncode}")
             if not send_hint(MONGODB):
@@ -58,7 +58,7 @@ def workers(count: int) -> Iterator[Workers]:
         yield Workers(started)
     finally:
         for process in started:
-            os.killpg(process.pid, signal.SIGTERM)
+            process.terminate()  # the main process, which lets its child finish
         for process in started:
             try:
                 process.wait(30)
@@ -133,6 +133,27 @@ def rate_of_raw(
         raise SystemExit(f"The bare loop delivered {delivered} of {count}.")
     tidy()
     return rate
+
+
+def rate_with_backlog(
+    collection: Collection[Document], found: Workers, backlog: int, *, measured: int, entities: int
+) -> float:
+    """Queue `backlog` events and return how many of the first `measured` are delivered a second."""
+    collection.drop()
+    fill(MONGODB, backlog, entities=entities)
+    vacuum()
+    rate = rate_of(collection, min(measured, backlog), found.wake)
+    tidy()
+    wait_until_idle()
+    return rate
+
+
+def churn(count: int, *, entities: int) -> None:
+    """Write and delete that many events, then vacuum: what a snapshot still sees stays."""
+    fill(MONGODB, count, entities=entities)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM outbox_outboxevent")
+    vacuum()
 
 
 def wait_until_done(collection: Collection[Document], count: int) -> None:

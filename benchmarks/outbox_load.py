@@ -101,12 +101,13 @@ def write_at_rate(entities: list[str], rate: Rate, number: int, seconds: float) 
         time.sleep(max(0.0, due - time.monotonic()))
         at = turn * rate.rows % (len(entities) - rate.rows)
         keys = entities[at : at + rate.rows]
+        written = f"{rate.events}-{number}-{turn}"
         with atomic_for("customers"):
-            BusinessEntity.objects.filter(pk__in=keys).update(trading_name=f"{number}-{turn}")
+            BusinessEntity.objects.filter(pk__in=keys).update(trading_name=written)
             for key in keys:
                 record_event(aggregate_type=AGGREGATE, aggregate_id=key, event_type=EVENT)
         now = time.monotonic()
-        committed.update({(key, f"{number}-{turn}"): now for key in keys})
+        committed.update({(key, written): now for key in keys})
         turn += 1
     return committed
 
@@ -158,8 +159,7 @@ def commits_a_second(
     with clients(parts) as found:
         counts: list[dict[bool, int]] = list(found.results(timeout=seconds + 60))
     return {
-        which: sum(count[which] for count in counts) / (slots / 2 * SLOT)
-        for which in (True, False)
+        which: sum(count[which] for count in counts) / (slots / 2 * SLOT) for which in (True, False)
     }
 
 

@@ -18,6 +18,7 @@ Document = dict[str, Any]
 
 AGGREGATE: Final = "bench_entity"
 COLLECTION: Final = "bench_entities"
+PEERS_COLLECTION: Final = "bench_peers"
 TABLE: Final = "customers_businessentity"
 FIELDS: Final = (
     "legal_name", "trading_name", "kind", "country", "owner_id", "status", "created_at",

@@ -14,6 +14,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -101,7 +102,7 @@ def measure_one_worker(bench: Bench) -> Figures:
 
     peers = Peers(bench.servers)
     sides: dict[str, Callable[[], float]] = {
-        name: lambda name=name: peers.rate_of(name, PEER_EVENTS) for name in RELAYS
+        name: partial(peers.rate_of, name, PEER_EVENTS) for name in RELAYS
     }
     with crew_of(bench, 1) as raw, drains.workers(1) as ours:
         count, rows = bench.events, len(bench.entities)
@@ -264,7 +265,7 @@ def held_snapshot() -> Iterator[None]:
     """Hold a snapshot in this block, as a backup or a long report does."""
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        connection.execute("SELECT count(*) FROM outbox_outboxevent")
+        connection.execute("SELECT pg_current_snapshot()")
         yield
 
 

@@ -21,7 +21,7 @@ DATABASES = {
         "PORT": _found.get("port"),
     }
 }
-DATABASE_ROUTERS: list[str] = []
+DATABASE_ROUTERS = []
 INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
@@ -30,7 +30,7 @@ INSTALLED_APPS = [
     "jaiminho",
 ]
 AUTH_USER_MODEL = "auth.User"
-MIDDLEWARE: list[str] = []
+MIDDLEWARE = []
 ROOT_URLCONF = "benchmarks.outbox_peer_sink"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

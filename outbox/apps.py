@@ -12,8 +12,10 @@ class OutboxConfig(AppConfig):
     verbose_name = "Outbox"
 
     def ready(self) -> None:
-        """Count the queue, and check what delivery needs."""
-        from outbox import checks, metrics
+        """Count the queue, tell children of deleted parents, and check what all of it needs."""
+        from outbox import checks, loose_keys, metrics
 
         checks.register_all()
         metrics.connect()
+        loose_keys.subscribe_children()
+        loose_keys.register_checks()

@@ -164,7 +164,7 @@ class LooseForeignKey(models.Field[Any, Any]):
             return
         if not self.parent._base_manager.filter(pk=value).exists():
             raise exceptions.ValidationError(
-                f"There is no {self.parent._meta.verbose_name} with this id.", code="invalid"
+                f"There is no {self.parent._meta.verbose_name} with this id.", code="no_parent"
             )
 
     # Checks ------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ from databases.placement import alias_of
 from databases.transactions import atomic_for, open_transactions, require_no_transaction
 from outbox.events import Event, NewEvent, shard_of
 from outbox.recording import APP, record
-from outbox.registry import Consumer, subscribe
+from outbox.registry import Consumer, Undeliverable, subscribe
 
 logger = logging.getLogger("outbox.spool")
 
@@ -70,7 +70,7 @@ class NotSpoolable(PolystoreError):
     remedy = "Declare append-only models whose id is a UUIDv7, and give rows plain values."
 
 
-class RowRefused(PolystoreError):
+class RowRefused(Undeliverable):
     """The database of a row that was accepted refuses it."""
 
     code = "outbox.row_refused"

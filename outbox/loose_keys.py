@@ -49,11 +49,13 @@ def subscribe_children() -> None:
     for key in declared_keys():
         by_app[key.model._meta.app_label].append(key)
     for app_label, keys in by_app.items():
+        parents = frozenset(aggregate_type_of(key.parent) for key in keys)
         subscribe(
             Consumer(
                 name=f"{app_label}.loose_keys",
                 app_label=app_label,
-                aggregate_types=frozenset(aggregate_type_of(key.parent) for key in keys),
+                aggregate_types=parents,
+                event_types=frozenset(f"{table}.deleted" for table in parents),
                 handle=partial(_parents_went, keys),
             )
         )

@@ -8,7 +8,7 @@ from outbox.triggers import tell_children
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0001_initial"), ("outbox", "0001_initial")]
+    dependencies = [("accounts", "0002_users_to_outbox"), ("outbox", "0001_initial")]
 
     operations = [
         tell_children(

@@ -17,7 +17,7 @@ from analytics.querysets import (
     PerformanceMetricQuerySet,
 )
 from common.ids import uuid7
-from databases.loose import KEEP, SET_NULL, LooseForeignKey
+from databases.loose import KEEP, SET_NULL, GetParent, LooseForeignKey
 
 
 class ActivityEvent(models.Model):
@@ -44,6 +44,7 @@ class ActivityEvent(models.Model):
         db_index=False,
         help_text="Empty: nobody was signed in, or the user is deleted.",
     )
+    get_user: GetParent
     customer_id = LooseForeignKey(
         "customers.BusinessEntity",
         on_parent_delete=SET_NULL,
@@ -51,6 +52,7 @@ class ActivityEvent(models.Model):
         blank=True,
         db_index=False,
     )
+    get_customer: GetParent
     subject_type = models.CharField(
         max_length=60, blank=True, default="", help_text="What it was done to, e.g. document."
     )
@@ -137,6 +139,7 @@ class BusinessMetric(models.Model):
         blank=True,
         help_text="Empty: all customers.",
     )
+    get_customer: GetParent
     dimension = models.CharField(
         max_length=100, blank=True, default="", help_text="Which part of it, e.g. plan:starter"
     )

@@ -21,7 +21,7 @@ from compliance.querysets import (
     FilingQuerySet,
     LegalDocumentQuerySet,
 )
-from databases.loose import KEEP, SET_NULL, LooseForeignKey
+from databases.loose import KEEP, SET_NULL, GetParent, LooseForeignKey
 
 
 class Filing(models.Model):
@@ -57,6 +57,7 @@ class Filing(models.Model):
         db_index=False,
         help_text="The id of the business entity that files.",
     )
+    get_customer: GetParent
     kind = models.CharField(max_length=20, choices=Kind.choices)
     jurisdiction = models.CharField(
         max_length=6, default="US", help_text="ISO 3166, e.g. US or US-CA."
@@ -71,6 +72,7 @@ class Filing(models.Model):
         blank=True,
         help_text="The id of the user who sees to it.",
     )
+    get_responsible: GetParent
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
     submitted_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -232,6 +234,7 @@ class AuditRecord(models.Model):
         db_index=False,
         help_text="The id of the user or client.",
     )
+    get_actor: GetParent
     subject_type = models.CharField(max_length=60, blank=True, default="")
     subject_id = models.CharField(max_length=64, blank=True, default="")
     remote_address = models.GenericIPAddressField(null=True, blank=True)

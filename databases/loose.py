@@ -5,6 +5,7 @@ the parent is deleted, by whomever, the rule that the field declares is applied 
 lives (`outbox.loose_keys`)::
 
     user_id = LooseForeignKey("accounts.User", on_parent_delete=SET_NULL, null=True, blank=True)
+    get_user: GetParent
 
     event.get_user()                      # the user, or None when there is none; kept for the row
     load_loose(events, "user", "customer")  # one query each, for all rows
@@ -12,10 +13,10 @@ lives (`outbox.loose_keys`)::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from functools import cached_property, partialmethod
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from django.apps import apps
 from django.core import checks, exceptions
@@ -39,6 +40,8 @@ SET_NULL: Final = OnParentDelete.SET_NULL
 KEEP: Final = OnParentDelete.KEEP
 
 AnyModel = TypeVar("AnyModel", bound=Model)
+GetParent: TypeAlias = Callable[[], Any]
+"""The type of `get_user` and the like, which models declare for type checkers."""
 
 _SHAPE = ("max_length", "max_digits", "decimal_places", "db_collation")
 _COUNTED: dict[str, type[models.Field[Any, Any]]] = {

@@ -13,7 +13,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from common.ids import uuid7
-from databases.loose import CASCADE, KEEP, SET_NULL, LooseForeignKey
+from databases.loose import CASCADE, KEEP, SET_NULL, GetParent, LooseForeignKey
 from documents.querysets import (
     DocumentActivityQuerySet,
     DocumentQuerySet,
@@ -56,6 +56,7 @@ class Document(models.Model):
     owner_id = LooseForeignKey(
         "accounts.User", on_parent_delete=KEEP, db_index=False, help_text="The id of a user."
     )
+    get_owner: GetParent
     customer_id = LooseForeignKey(
         "customers.BusinessEntity",
         on_parent_delete=SET_NULL,
@@ -64,6 +65,7 @@ class Document(models.Model):
         db_index=False,
         help_text="The id of the business entity that it is about.",
     )
+    get_customer: GetParent
 
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.DRAFT)
     retain_until = models.DateTimeField(
@@ -114,6 +116,7 @@ class DocumentVersion(models.Model):
     uploaded_by_id = LooseForeignKey(
         "accounts.User", on_parent_delete=KEEP, help_text="The id of a user."
     )
+    get_uploaded_by: GetParent
     note = models.CharField(max_length=500, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -165,6 +168,7 @@ class DocumentShare(models.Model):
         blank=True,
         help_text="The id of a user; empty for a link.",
     )
+    get_recipient: GetParent
     token_sha256 = models.CharField(
         max_length=64, blank=True, default="", help_text="Of a link's secret, which is not kept."
     )
@@ -172,6 +176,7 @@ class DocumentShare(models.Model):
     shared_by_id = LooseForeignKey(
         "accounts.User", on_parent_delete=KEEP, help_text="The id of a user."
     )
+    get_shared_by: GetParent
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -326,6 +331,7 @@ class DocumentActivity(models.Model):
         db_index=False,
         help_text="The id of a user; empty: the site itself, or whoever holds a link.",
     )
+    get_actor: GetParent
     deed = models.CharField(max_length=12, choices=Deed.choices)
     detail = models.JSONField(default=dict, blank=True, help_text="Never a secret.")
     request_id = models.CharField(max_length=64, blank=True, default="")

@@ -13,7 +13,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from common.ids import uuid7
-from databases.loose import KEEP, SET_NULL, LooseForeignKey
+from databases.loose import KEEP, SET_NULL, GetParent, LooseForeignKey
 from workspace.querysets import (
     UNFINISHED,
     ImportBatchQuerySet,
@@ -53,6 +53,7 @@ class ImportBatch(models.Model):
     created_by_id = LooseForeignKey(
         "accounts.User", on_parent_delete=KEEP, db_index=False, help_text="The id of a user."
     )
+    get_created_by: GetParent
     customer_id = LooseForeignKey(
         "customers.BusinessEntity",
         on_parent_delete=SET_NULL,
@@ -60,6 +61,7 @@ class ImportBatch(models.Model):
         blank=True,
         help_text="The id of a business entity.",
     )
+    get_customer: GetParent
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     total_rows = models.PositiveBigIntegerField(

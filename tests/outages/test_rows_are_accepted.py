@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from django.db import connection, connections
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.test import RequestFactory
 
 from analytics import services
@@ -45,7 +46,7 @@ def view_a_page(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=201)
 
 
-def visit(number: int) -> tuple[HttpResponse, float]:
+def visit(number: int) -> tuple[HttpResponseBase, float]:
     """Return the answer that the middleware lets out, and how long it took."""
     begun = time.monotonic()
     answer = CausalReadsMiddleware(view_a_page)(RequestFactory().post(f"/?number={number}"))

@@ -44,11 +44,8 @@ TRUNCATED = ("analytics", "compliance", "documents")
 
 def viewed(number: int = 0, **fields: Any) -> ActivityEvent:
     """Record that a page was viewed."""
-    return services.record_activity(
-        **{"name": "page.viewed", "occurred_at": AT, "subject_type": "page"}
-        | {"subject_id": str(number)}
-        | fields
-    )
+    given: dict[str, Any] = {"name": "page.viewed", "occurred_at": AT, "subject_type": "page"}
+    return services.record_activity(**given | {"subject_id": str(number)} | fields)
 
 
 def kept() -> list[str]:

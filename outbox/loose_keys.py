@@ -94,6 +94,20 @@ def apply_to(key: LooseForeignKey, children: Sequence[Any], ids: Collection[Any]
             some.update(**{key.name: None})
 
 
+def apply_to_late(rows: Iterable[Model]) -> None:
+    """Do what the loose keys of new rows declare, as far as their parents are gone already."""
+    by_model: dict[type[Model], list[Model]] = defaultdict(list)
+    for row in rows:
+        by_model[type(row)].append(row)
+    for key in declared_keys():
+        if key.model not in by_model or key.on_parent_delete is KEEP:
+            continue
+        late = {row.pk: getattr(row, key.attname) for row in by_model[key.model]}
+        ids = set(late.values()) - {None}
+        if ids and (gone := ids - still_there(key.parent, ids)):
+            apply_to(key, [pk for pk, parent in late.items() if parent in gone], gone)
+
+
 def still_there(parent: type[Model], ids: Iterable[Any]) -> set[Any]:
     """Return those of `ids` that the primary has now, whatever its replicas show."""
     rows = parent._base_manager.using(alias_of(parent._meta.app_label))

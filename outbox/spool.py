@@ -36,6 +36,7 @@ from databases.fallback import is_outage
 from databases.placement import alias_of
 from databases.transactions import atomic_for, open_transactions, require_no_transaction
 from outbox.events import Event, NewEvent, shard_of
+from outbox.loose_keys import apply_to_late
 from outbox.recording import APP, record
 from outbox.registry import Consumer, Undeliverable, subscribe
 
@@ -285,6 +286,7 @@ def _deliver(app_label: str, events: Sequence[Event]) -> None:
 
     :raises RowRefused: when the database refuses one of them; then none is written.
     """
+    delivered: list[Model] = []
     with atomic_for(app_label):
         for label, some in groupby(events, key=_label_of):
             model = _models.get(label)
@@ -295,6 +297,10 @@ def _deliver(app_label: str, events: Sequence[Event]) -> None:
                 _insert(rows, alias_of(app_label))
             except (IntegrityError, DataError) as error:
                 raise RowRefused(_reason_of(error)) from error
+            delivered += rows
+    # A parent may have gone while they waited, and its deletion been applied without them. One that
+    # goes after this look has its deletion delivered after these rows.
+    apply_to_late(delivered)
 
 
 def _label_of(event: Event) -> str:

@@ -143,7 +143,7 @@ def register_checks() -> None:
 def deletions_are_recorded(
     app_configs: Any = None, databases: Iterable[str] | None = None, **_kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """W001: a parent of loose keys whose deletions no trigger records for all of their apps.
+    """W002: a parent of loose keys whose deletions no trigger records for all of their apps.
 
     No error: it would stop the `migrate` that makes the trigger.
     """
@@ -185,5 +185,5 @@ def _untold(table: str, apps: Collection[str], missing: Collection[str]) -> chec
         "loose keys to them.",
         hint="Migrate; where that does not help, a migration of the parent's app needs "
         f'outbox.triggers.tell_children(table="{table}", apps=[{listed}]).',
-        id="outbox.W001",
+        id="outbox.W002",
     )

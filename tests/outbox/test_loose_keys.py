@@ -240,7 +240,7 @@ class TestTheChecks:
         with pytest.raises(RuntimeError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("DROP TRIGGER accounts_user_loose_keys ON accounts_user")
             assert [(kind, "'accounts_user'" in text) for kind, text in found()] == [
-                ("outbox.W001", True)
+                ("outbox.W002", True)
             ]
             cursor.execute(
                 "CREATE TRIGGER accounts_user_loose_keys AFTER DELETE ON accounts_user FOR EACH "

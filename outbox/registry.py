@@ -72,6 +72,17 @@ class Consumer:
         )
 
 
+class Undeliverable(PolystoreError):
+    """Raised by a consumer for an event that no later try can deliver.
+
+    It becomes a dead letter at once, with the message as its kind: the same text for the same
+    fault, and no values of the row.
+    """
+
+    code = "outbox.undeliverable"
+    title = "The event cannot be delivered"
+
+
 class NobodySubscribed(PolystoreError):
     """An event was recorded that no projection and no consumer is told of."""
 

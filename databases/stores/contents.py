@@ -71,8 +71,8 @@ def from_stored(raw: bytes) -> Document:
     return bson.decode(raw, codec_options=CODEC)
 
 
-def _of_number(value: float) -> str:
-    return f"f:{value!r}" if isinstance(value, float) else f"i:{int(value)}"
+def _of_number(value: Any) -> str:
+    return f"f:{float(value)!r}" if isinstance(value, float) else f"i:{int(value)}"
 
 
 def _of_datetime(value: datetime) -> str:

@@ -25,7 +25,7 @@ _VERSION: Final = "_v"
 _LIVE: Final = {"_live": True}
 _LIVE_END: Final = b"\x08_live\x00\x01\x00"
 _TEXT_ID: Final = b"\x02_id\x00"
-_NAMESPACE_NOT_FOUND: Final = 26
+_EXISTS: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Copy:
 
     id: str
     live: bool
-    """False: a tombstone, or a document that nobody of us wrote."""
+    tombstone: bool
+    """Neither live nor a tombstone: a document that none of us wrote."""
     mark: bytes
     """Of its bytes, without the version."""
 
@@ -48,8 +49,8 @@ def mark(key: str, document: Mapping[str, Any]) -> tuple[bytes, int]:
     return (b"", 0) if raw is None else (_mark(raw), len(raw))
 
 
-def marks(collection: str, *, after: str | None, upto: str | None) -> Iterator[Copy]:
-    """Yield the copies and tombstones with text ids in (after, upto], by id.
+def marks(collection: str, *, after: str | None, upto: str | None, limit: int) -> Iterator[Copy]:
+    """Yield the first `limit` copies and tombstones with text ids in (after, upto], by id.
 
     :raises AliasUnavailable: while MongoDB does not answer.
     """
@@ -57,7 +58,7 @@ def marks(collection: str, *, after: str | None, upto: str | None) -> Iterator[C
     if upto is not None:
         bounds["$lte"] = upto
     with mongo.database(timeout=SECONDS) as database:
-        yield from _copies(database[collection], {"_id": bounds})
+        yield from _copies(database[collection], {"_id": bounds}, limit=limit)
 
 
 def marks_of(collection: str, ids: Sequence[str]) -> Iterator[Copy]:
@@ -82,7 +83,7 @@ def foreign_ids(collection: str, *, limit: int = 100) -> list[str]:
 
 def random_ids(collection: str, count: int) -> list[str]:
     """Return the ids of `count` live copies at random."""
-    stages = [{"$sample": {"size": count}}, {"$match": _LIVE}, {"$project": {"_id": 1}}]
+    stages: list[Document] = [{"$sample": {"size": count}}, {"$match": _LIVE}, {"$project": {"_id": 1}}]
     with mongo.database(timeout=SECONDS) as database:
         found = database[collection].aggregate(stages)
         return [document["_id"] for document in found if isinstance(document["_id"], str)]
@@ -110,7 +111,7 @@ def create(collection: str) -> None:
         try:
             database.create_collection(collection, check_exists=False)
         except (CollectionInvalid, OperationFailure) as error:
-            if getattr(error, "code", None) != 48:  # it exists
+            if getattr(error, "code", None) != _EXISTS:
                 raise
 
 
@@ -123,26 +124,30 @@ def drop(collection: str) -> None:
 def put_in_place(new: str, live: str) -> None:
     """Have `new` take the place and the name of `live`, at once: readers see the one or the other.
 
-    To repeat it after it succeeded changes nothing.
-
-    :raises AliasUnavailable: while MongoDB does not answer; it may have happened.
+    :raises AliasUnavailable: while MongoDB does not answer; it may have happened: see `identity`.
     """
     with mongo.database(timeout=SECONDS) as database:
-        try:
-            database[new].rename(live, dropTarget=True)
-        except OperationFailure as error:
-            if error.code != _NAMESPACE_NOT_FOUND:
-                raise
+        database[new].rename(live, dropTarget=True)
 
 
-def _copies(collection: Collection[Document], where: Document) -> Iterator[Copy]:
+def identity(collection: str) -> str:
+    """Return what the collection keeps when it is renamed, or "" where there is none."""
+    with mongo.database(timeout=SECONDS) as database:
+        for found in database.list_collections(filter={"name": collection}):
+            return str(found["info"]["uuid"])
+    return ""
+
+
+def _copies(collection: Collection[Document], where: Document, *, limit: int = 0) -> Iterator[Copy]:
     raw_ones = collection.with_options(
-        codec_options=contents.CODEC.with_options(document_class=RawBSONDocument)  # type: ignore[type-var]
+        codec_options=contents.CODEC.with_options(document_class=RawBSONDocument)
     )
     found: Any = raw_ones.find(where, {_VERSION: 0}).sort("_id", 1)
-    for document in found:
+    for document in found.limit(limit):
         raw: bytes = document.raw
-        yield Copy(_id(raw), raw.endswith(_LIVE_END), _mark(raw))
+        live = raw.endswith(_LIVE_END) or contents.from_stored(raw).get("_live") is True
+        tombstone = not live and "_deleted_at" in contents.from_stored(raw)
+        yield Copy(_id(raw), live, tombstone, _mark(raw))
 
 
 def _id(raw: bytes) -> str:

@@ -25,13 +25,13 @@ TRIED_OFTEN: Final = 5
 _BY_INDEX: Final = "SET enable_seqscan = off; SET enable_bitmapscan = off;"
 _FIGURES: Final = f"""
 WITH RECURSIVE sinks (sink) AS (
-    SELECT min(sink) FROM outbox_outboxevent
+    SELECT min(sink)::text FROM outbox_outboxevent
     UNION ALL
-    SELECT (SELECT min(e.sink) FROM outbox_outboxevent AS e WHERE e.sink > sinks.sink)
+    SELECT (SELECT min(e.sink)::text FROM outbox_outboxevent AS e WHERE e.sink > sinks.sink)
     FROM sinks WHERE sinks.sink IS NOT NULL
 )
 SELECT
-    (SELECT count(*) FROM (SELECT sink FROM outbox_outboxevent LIMIT {MOST_COUNTED}) AS some),
+    (SELECT count(*) FROM (SELECT sink FROM outbox_outboxevent LIMIT {MOST_COUNTED}) AS q),
     (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(o.created_at)), 0)
      FROM sinks CROSS JOIN generate_series(0, 15) AS n (shard) CROSS JOIN LATERAL (
         SELECT created_at FROM outbox_outboxevent AS e

@@ -14,12 +14,15 @@ PAGE = 10_000
 def some_ids(projection: Projection, count: int) -> list[str]:
     """Return up to `count` ids, half of them of documents, the others of rows."""
     ids = set(copies.random_ids(projection.name, count // 2)) if count > 1 else set()
-    wanted = min(count, len(ids) + count - count // 2)
-    first = projection.page(None, 1)
-    if first:
-        rows = _near(projection, first[0], wanted) if _is_uuid(first[0]) else None
-        ids.update((rows or _of_all(projection, wanted))[: count - len(ids)])
-    return sorted(ids)
+    first = projection.page(None, PAGE)
+    if 0 < len(first) < PAGE:
+        rows = random.sample(first, min(count, len(first)))
+    elif first and _is_uuid(first[0]):
+        rows = _near(projection, first[0], count)
+    else:
+        rows = _of_all(projection, count)
+    others = [key for key in rows if key not in ids]
+    return sorted(ids.union(others[: count - len(ids)]))
 
 
 def _near(projection: Projection, first: str, count: int) -> list[str]:

@@ -83,7 +83,11 @@ def foreign_ids(collection: str, *, limit: int = 100) -> list[str]:
 
 def random_ids(collection: str, count: int) -> list[str]:
     """Return the ids of `count` live copies at random."""
-    stages: list[Document] = [{"$sample": {"size": count}}, {"$match": _LIVE}, {"$project": {"_id": 1}}]
+    stages: list[Document] = [
+        {"$sample": {"size": count}},
+        {"$match": _LIVE},
+        {"$project": {"_id": 1}},
+    ]
     with mongo.database(timeout=SECONDS) as database:
         found = database[collection].aggregate(stages)
         return [document["_id"] for document in found if isinstance(document["_id"], str)]

@@ -81,9 +81,10 @@ def horizon() -> Callable[[], bool]:
 
 
 def settled(
-    projection: Projection, ids: Sequence[str], passed: Callable[[], bool], *, deadline: float
+    projection: Projection, ids: Sequence[str], passed: Callable[[], bool], *, seconds: float
 ) -> bool:
     """Wait until all of these are delivered and `passed` says yes; tell whether that came true."""
+    deadline = time.monotonic() + seconds
     while not passed() or waiting_events(projection.aggregate_type, ids):
         if time.monotonic() >= deadline:
             return False

@@ -161,7 +161,7 @@ class _Run:
 
     def _delivered(self, ids: Sequence[str], deadline: float) -> bool:
         return all(
-            settled(self.projection, some, self._passed, deadline=deadline)
+            settled(self.projection, some, self._passed, seconds=deadline - time.monotonic())
             for some in _batches(ids)
         )
 

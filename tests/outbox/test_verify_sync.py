@@ -393,7 +393,7 @@ class TestTheSameContent:
         ("one", "other"),
         [
             (Decimal("1.50"), Decimal("1.5")),
-            (Decimal("100"), Decimal("1E+2")),
+            (Decimal(100), Decimal("1E+2")),
             ((1, "a"), [1, "a"]),
             ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
             (datetime(2026, 1, 1, microsecond=999, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)),

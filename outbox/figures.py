@@ -5,7 +5,9 @@ Asked over a connection of its own, so that a primary that hangs holds nobody up
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -13,11 +15,10 @@ from django.db import connections
 
 from databases.placement import alias_of
 from databases.probe import ask, conninfo_of
+from outbox.queue import MOST_COUNTED
 from outbox.recording import APP
 
 SECONDS: Final = 0.8
-MOST_COUNTED: Final = 200_000
-"""Waiting events are counted up to here: a count of millions would take longer than it is worth."""
 TRIED_OFTEN: Final = 5
 """An event that was tried more often than this has failed, whether it is a dead letter yet."""
 
@@ -43,7 +44,8 @@ SELECT
     (SELECT max(paused_at) FROM outbox_deliverystate),
     (SELECT coalesce(sum(s.last), 0) FROM (
         SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS last
-        FROM outbox_outboxevent_id_seq) AS s)
+        FROM outbox_outboxevent_id_seq) AS s),
+    (SELECT coalesce(json_object_agg(projection, schema), '{{}}') FROM outbox_projectionstate)
 """  # noqa: S608 - made of constants
 
 
@@ -62,6 +64,8 @@ class Figures:
     paused_at: datetime | None
     last_id: int
     """The last id that was given to an event."""
+    shapes: Mapping[str, int] = field(default_factory=dict)
+    """By projection, the version of the shape that its documents have."""
 
     @property
     def failed(self) -> int:
@@ -77,7 +81,7 @@ def measure(*, timeout: float = SECONDS) -> Figures:
     connection = connections[alias_of(APP)]
     begin = _BY_INDEX if connection.vendor == "postgresql" else ""
     (row,) = ask(conninfo_of(connection.settings_dict), begin + _FIGURES, timeout=timeout)
-    waiting, lag, dead, retried, often, paused, last_id = row
+    waiting, lag, dead, retried, often, paused, last_id, shapes = row
     return Figures(
         waiting=int(waiting or 0),
         lag_seconds=max(0.0, round(float(lag or 0), 3)),
@@ -86,4 +90,5 @@ def measure(*, timeout: float = SECONDS) -> Figures:
         tried_often=int(often or 0),
         paused_at=datetime.fromisoformat(paused) if paused else None,
         last_id=int(last_id or 0),
+        shapes=json.loads(shapes or "{}"),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from outbox import registry
 from outbox.models import ProjectionState
 from outbox.registry import Projection
@@ -35,6 +37,15 @@ def faults(projections: list[Projection] | None = None) -> dict[str, str]:
         one.name: _fault(one, known[one.name].schema)
         for one in wanted
         if one.name in known and known[one.name].schema != one.schema
+    }
+
+
+def faults_in(built: Mapping[str, int]) -> dict[str, str]:
+    """Return what is wrong, by projection, given the shapes that collections were built in."""
+    return {
+        one.name: _fault(one, built[one.name])
+        for one in registry.projections()
+        if one.name in built and built[one.name] != one.schema
     }
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -195,7 +197,6 @@ class TestAComparison:
                         record_event(
                             aggregate_type="note", aggregate_id=key, event_type="note.changed"
                         )
-                        transaction.on_commit(lambda key=key: None)
                         ROWS[key] = {"text": str(uuid4())}
                         change_seen.set()
                     drain_once()
@@ -261,7 +262,7 @@ class TestAComparison:
             aggregate_type="note",
             load=NOTES.load,
             page=NOTES.page,
-            changed_since=lambda at, after, limit: [k for k in ids[8:12] if k > (after or "")],
+            changed_since=lambda _at, after, _limit: [k for k in ids[8:12] if k > (after or "")],
         )
 
         report = verify(knowing, Options(since=timezone.now(), wait=0.1))
@@ -386,6 +387,118 @@ class TestTheCommand:
 
         assert code == 1
         assert "--rebuild" in out
+
+
+class TestManyRows:
+    """Rows of a real table, far more than a range, in memory that does not grow with them."""
+
+    DIFFERENT = 40
+    MEGABYTES = 120
+    """What a comparison may add to the process, whatever the number of rows."""
+
+    @pytest.fixture
+    def many(self, count) -> Iterator[Projection]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE TABLE verified_rows (id uuid PRIMARY KEY, title text, points int,"
+                " at timestamptz)"
+            )
+            cursor.execute(
+                "INSERT INTO verified_rows SELECT md5(n::text)::uuid, 'row ' || n, n %% 997,"
+                " timestamptz '2026-01-01' + n * interval '1 second' FROM generate_series(1, %s) n",
+                [count],
+            )
+            cursor.execute("ANALYZE verified_rows")
+        made = Projection(
+            name="verified_rows", aggregate_type="row", load=_load_rows, page=_page_of_rows
+        )
+        after = None
+        while ids := made.page(after, 5_000):
+            after = ids[-1]
+            loaded = made.load(ids)
+            with mongo.database(timeout=30) as db:
+                db.verified_rows.insert_many(
+                    [{"_id": key, **loaded[key], "_v": 1, "_live": True} for key in ids]
+                )
+        yield made
+        copies.drop(made.name)
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE verified_rows")
+
+    @pytest.mark.parametrize(
+        "count",
+        [10_000, pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(900)])],
+    )
+    def test_are_compared_in_bounded_memory_and_exactly(
+        self, many, count, capsys, record_testsuite_property
+    ) -> None:
+        planted = _plant_in(many, self.DIFFERENT)
+        begin = _reset_peak()
+
+        report = verify(many, Options(wait=0))
+        grown = (_peak() - begin) / 1e6
+
+        assert {one.id: one.kind for one in report.differences} == planted
+        assert grown < self.MEGABYTES
+        figures = f"{count:,} rows at {count / report.seconds:,.0f}/s, peak +{grown:.0f} MB"
+        record_testsuite_property("verify_sync", figures)
+        with capsys.disabled():
+            sys.stdout.write(f"\n{figures}\n")
+
+
+def _load_rows(ids) -> dict[str, dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id::text, title, points, at FROM verified_rows WHERE id = ANY(%s::uuid[])",
+            [list(ids)],
+        )
+        return {
+            key: {"title": title, "points": points, "at": at}
+            for key, title, points, at in cursor.fetchall()
+        }
+
+
+def _page_of_rows(after: str | None, limit: int) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id::text FROM verified_rows WHERE id > %s::uuid ORDER BY id LIMIT %s",
+            [after or "00000000-0000-0000-0000-000000000000", limit],
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _plant_in(many: Projection, count: int) -> dict[str, str]:
+    """Plant differences of every kind all over the collection; return kind by id."""
+    ids = list(dict.fromkeys(copies.random_ids(many.name, 3 * count)))[: 3 * count // 4]
+    planted: dict[str, str] = {}
+    with mongo.database(timeout=30) as db:
+        for number, key in enumerate(ids):
+            kind = ("missing", "stale", "tombstone")[number % 3]
+            planted[key] = kind
+            if kind == "missing":
+                db[many.name].delete_one({"_id": key})
+            elif kind == "stale":
+                db[many.name].update_one({"_id": key}, {"$inc": {"points": 1}})
+            else:
+                db[many.name].replace_one({"_id": key}, {"_v": 1, "_deleted_at": timezone.now()})
+        for _ in range(count // 4):
+            key = str(uuid4())
+            planted[key] = "extra"
+            db[many.name].insert_one({"_id": key, "title": "x", "_v": 1, "_live": True})
+    return planted
+
+
+def _reset_peak() -> int:
+    """Forget the process's highest memory so far; return what it has now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak()
+
+
+def _peak() -> int:
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line
+    )
+    return int(line.split()[1]) * 1024
 
 
 class TestTheSameContent:

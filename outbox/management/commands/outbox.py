@@ -173,9 +173,7 @@ class Command(BaseCommand):
             told, report = tell_all(projection, per_second=options["rate"], wait=options["wait"])
             said = f"{told:,} events recorded; "
             if report is None:
-                said += (
-                    "they wait still. Compare with verify_sync --repair when they are delivered."
-                )
+                said += "they wait still. When they are delivered, run verify_sync --repair."
             else:
                 said += f"{report.found:,} differed still, {report.repaired:,} are mended."
             self._say(options, {"recorded": told, "compared": report is not None}, said)

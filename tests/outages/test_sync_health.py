@@ -17,7 +17,7 @@ TOKEN = {"Authorization": f"Bearer {METRICS_TOKEN}"}
 def asked(site):
     begun = time.monotonic()
     answer = site.get("/api/health/sync", headers=TOKEN)
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 3  # a second, and what a busy machine adds
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -44,7 +44,8 @@ def test_without_the_primary_it_is_unhealthy_and_knows_no_figures(site, servers,
     eventually(lambda: asked(site)["databases"]["postgresql"] == "connected", seconds=20)
     getattr(servers, how)("primary")
 
-    eventually(lambda: "postgresql.disconnected" in codes(site), seconds=10)
+    # Each of the two processes may still tell for a second what it saw last.
+    eventually(lambda: all("postgresql.disconnected" in codes(site) for _ in range(6)), seconds=10)
     found = asked(site)
 
     assert found["status"] == "unhealthy"
@@ -53,10 +54,11 @@ def test_without_the_primary_it_is_unhealthy_and_knows_no_figures(site, servers,
 
 
 def test_while_redis_hangs_it_answers(site, servers):
-    eventually(lambda: asked(site)["databases"]["postgresql"] == "connected", seconds=20)
+    both = {"postgresql": "connected", "mongodb": "connected"}
+    eventually(lambda: all(asked(site)["databases"] == both for _ in range(6)), seconds=20)
     servers.pause("redis")
 
-    found = asked(site)
-
-    assert found["databases"] == {"postgresql": "connected", "mongodb": "connected"}
-    assert found["sync"]["queueSize"] is not None
+    for _ in range(6):
+        found = asked(site)
+        assert found["databases"] == both
+        assert found["sync"]["queueSize"] is not None

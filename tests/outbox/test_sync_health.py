@@ -58,7 +58,8 @@ def events(count: int, *, seconds: float = 0, attempts: int = 0) -> None:
         cursor.execute(
             "INSERT INTO outbox_outboxevent (sink, shard, aggregate_type, aggregate_id, event_type,"
             " created_at, attempts)"
-            " SELECT CASE n %% 2 WHEN 0 THEN 'mongodb' ELSE 'analytics' END, n %% 16, 'note', n::text, 'note.changed',"
+            " SELECT CASE n %% 2 WHEN 0 THEN 'mongodb' ELSE 'analytics' END, n %% 16,"
+            " 'note', n::text, 'note.changed',"
             " clock_timestamp() - make_interval(secs => %s), %s FROM generate_series(1, %s) AS n",
             [seconds, attempts, count],
         )

@@ -405,7 +405,8 @@ class TestManyRows:
             )
             cursor.execute(
                 "INSERT INTO verified_rows SELECT md5(n::text)::uuid, 'row ' || n, n %% 997,"
-                " timestamptz '2026-01-01' + n * interval '1 second' FROM generate_series(1, %s) n",
+                " timestamptz '2026-01-01' + n * interval '1 second' FROM generate_series(1, %s) n"
+                " ORDER BY 1",  # as ids that rise with time would have been written
                 [count],
             )
             cursor.execute("ANALYZE verified_rows")

@@ -5,7 +5,7 @@ Colours are those of the text around them (`currentColor`), so that they fit the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -26,6 +26,8 @@ GAP: Final = timedelta(minutes=3)
 """Where samples lie further apart, nobody measured, and no line is drawn."""
 
 Point = tuple[datetime, float]
+Figure = Callable[[Sequence[QueueSample]], Sequence[Point]]
+_SPANS: Final = (("last hour", timedelta(hours=1)), ("last day", timedelta(days=1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +41,19 @@ class Chart:
 
 
 def charts(samples: Sequence[QueueSample], *, now: datetime) -> list[Chart]:
-    """Return the charts of waiting events, lag, and recorded and delivered events a minute."""
-    made = []
-    for span, length in (("last hour", timedelta(hours=1)), ("last day", timedelta(days=1))):
-        recent = [sample for sample in samples if sample.minute >= now - length]
-        made += [
-            _chart("Waiting events", span, [(s.minute, s.waiting) for s in recent], now, length),
-            _chart("Lag, seconds", span, [(s.minute, s.lag_seconds) for s in recent], now, length),
-            _chart("Events a minute", span, list(throughput(recent)), now, length),
-        ]
-    return made
+    """Return the charts of waiting events, lag and delivered events, each of an hour and a day."""
+    spans = [(name, length, [s for s in samples if s.minute >= now - length])
+             for name, length in _SPANS]  # fmt: skip
+    figures: list[tuple[str, Figure]] = [
+        ("Waiting events", lambda some: [(one.minute, one.waiting) for one in some]),
+        ("Lag, seconds", lambda some: [(one.minute, one.lag_seconds) for one in some]),
+        ("Events a minute", lambda some: list(throughput(some))),
+    ]
+    return [
+        _chart(title, name, figure(recent), now, length)
+        for title, figure in figures
+        for name, length, recent in spans
+    ]
 
 
 def throughput(samples: Iterable[QueueSample]) -> Iterable[Point]:
@@ -69,26 +74,38 @@ def throughput(samples: Iterable[QueueSample]) -> Iterable[Point]:
 def _chart(
     title: str, span: str, points: Sequence[Point], now: datetime, length: timedelta
 ) -> Chart:
-    thinned = _thinned(points)
-    latest = _figure(thinned[-1][1]) if thinned else "no samples"
-    return Chart(title=title, span=span, latest=latest, svg=_svg(title, span, thinned, now, length))
-
-
-def _thinned(points: Sequence[Point]) -> list[Point]:
     every = -(-len(points) // MOST_POINTS) or 1
+    lines = [_thinned(line, every) for line in _lines(points)]
+    latest = _figure(points[-1][1]) if points else "no samples"
+    return Chart(title=title, span=span, latest=latest, svg=_svg(title, span, lines, now, length))
+
+
+def _lines(points: Sequence[Point]) -> list[list[Point]]:
+    """Return the parts between which nobody measured."""
+    lines: list[list[Point]] = []
+    last: datetime | None = None
+    for at, value in points:
+        if last is None or at - last > GAP:
+            lines.append([])
+        lines[-1].append((at, value))
+        last = at
+    return lines
+
+
+def _thinned(points: Sequence[Point], every: int) -> list[Point]:
     parts = [points[start : start + every] for start in range(0, len(points), every)]
     return [(part[-1][0], max(value for _, value in part)) for part in parts]
 
 
 def _svg(
-    title: str, span: str, points: Sequence[Point], now: datetime, length: timedelta
+    title: str, span: str, lines: Sequence[Sequence[Point]], now: datetime, length: timedelta
 ) -> SafeString:
-    top = _round_up(max((value for _, value in points), default=0))
-    placed = [(*_place(at, value, now, length, top), at) for at, value in points]
-    lines = format_html_join(
+    top = _round_up(max((value for line in lines for _, value in line), default=0))
+    placed = [[_place(at, value, now, length, top) for at, value in line] for line in lines]
+    drawn = format_html_join(
         "",
         '<polyline points="{}" fill="none" stroke="currentColor" stroke-width="1.5"/>',
-        ((" ".join(f"{x:.1f},{y:.1f}" for x, y in line),) for line in _lines(placed)),
+        ((" ".join(f"{x:.1f},{y:.1f}" for x, y in _visible(line)),) for line in placed),
     )
     return format_html(
         '<svg viewBox="0 0 {} {}" width="100%" role="img" aria-label="{}, {}">{}{}{}</svg>',
@@ -98,21 +115,13 @@ def _svg(
         span,
         _grid(top),
         _times(now, length),
-        lines,
+        drawn,
     )
 
 
-def _lines(placed: Sequence[tuple[float, float, datetime]]) -> list[list[tuple[float, float]]]:
-    lines: list[list[tuple[float, float]]] = []
-    widest = GAP * max(1, len(placed) // MOST_POINTS + 1)
-    last: datetime | None = None
-    for x, y, at in placed:
-        if last is None or at - last > max(widest, GAP):
-            lines.append([])
-        lines[-1].append((x, y))
-        last = at
-    # A single point would be no line: draw it a little longer.
-    return [line if len(line) > 1 else [line[0], (line[0][0] + 1, line[0][1])] for line in lines]
+def _visible(line: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Draw a single point a little longer: it would be no line."""
+    return line if len(line) > 1 else [line[0], (line[0][0] + 1, line[0][1])]
 
 
 def _place(

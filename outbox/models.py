@@ -29,7 +29,7 @@ class OutboxEvent(models.Model):
     error = models.TextField(default="")
 
     class Meta:
-        verbose_name = "event"
+        verbose_name = "waiting event"
         ordering = ["id"]
 
     def __str__(self) -> str:

@@ -250,7 +250,9 @@ class TestCharts:
         samples = [self.sample(minute, waiting=1) for minute in range(1_400, 0, -1)]
         samples[700].waiting = 499
 
-        day = charts.charts(samples, now=self.now)[3]
+        day = charts.charts(samples, now=self.now)[1]
 
+        assert (day.title, day.span) == ("Waiting events", "last day")
         assert ">500<" in day.svg
+        assert day.svg.count("<polyline") == 1
         assert day.svg.count(",") < 400

@@ -196,8 +196,13 @@ class TestTheAnswer:
         assert "--rebuild" in shapes.fault_of(notes)
 
     def test_asks_once_a_second_however_often_it_is_asked(self, monkeypatch) -> None:
-        asked: list[int] = []
-        monkeypatch.setattr(figures, "measure", lambda **_: (asked.append(1), QUIET)[1])
+        asked: list[Figures] = []
+
+        def measure() -> Figures:
+            asked.append(QUIET)
+            return QUIET
+
+        monkeypatch.setattr(figures, "measure", measure)
 
         for _ in range(20):
             health.report()

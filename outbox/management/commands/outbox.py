@@ -210,7 +210,7 @@ class Command(BaseCommand):
 def _chosen(options: dict[str, Any]) -> QuerySet[DeadLetter]:
     given = [name for name in ("ids", "kind", "all") if options[name]]
     if len(given) != 1 or options["rebuild"] or options["abort"]:
-        raise CommandError("Name IDs, or one of --kind, --projection, --all.", returncode=2)
+        raise CommandError("Name IDs, or one of --kind, --all; or --projection NAME.", returncode=2)
     if options["ids"]:
         return upkeep.dead_letters().filter(pk__in=options["ids"])
     if options["kind"]:

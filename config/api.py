@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 ROUTERS: Final = {
     "": "databases.api",
     "/backup": "databases.backup.api",
+    "/health": "outbox.api",
     "/opportunity-zones": "caches.api",
 }
 """Prefix under /api to the module whose `router` is mounted there."""

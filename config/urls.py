@@ -10,6 +10,7 @@ from config.api import api
 from config.views import home, icon, metrics
 from databases.admin_page import URL_NAME, databases_page
 from databases.views import liveness
+from outbox import admin_page as outbox_page
 
 urlpatterns = [
     path("", home, name="home"),
@@ -18,5 +19,15 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("api/", api.urls),
     path("admin/databases/overview/", admin.site.admin_view(databases_page), name=URL_NAME),
+    path(
+        "admin/outbox/overview/",
+        admin.site.admin_view(outbox_page.outbox_page),
+        name=outbox_page.URL_NAME,
+    ),
+    path(
+        "admin/outbox/overview/switch/",
+        admin.site.admin_view(outbox_page.switch),
+        name=outbox_page.SWITCH_NAME,
+    ),
     path("admin/", admin.site.urls),
 ]

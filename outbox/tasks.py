@@ -9,7 +9,7 @@ from typing import Any, Final
 from celery import Task, shared_task
 from celery.signals import worker_shutting_down
 
-from outbox import queue, upkeep
+from outbox import queue, upkeep, watching
 from outbox.delivery.lingering import linger
 from outbox.delivery.once import deliverable_sinks
 from outbox.wake import DRAIN, QUEUE, send_hint
@@ -41,6 +41,12 @@ def sweep(**_later_arguments: Any) -> None:
     """Have delivered what no hint told of: hints get lost, workers end, retries come due."""
     for sink in queue.sinks_to_wake():
         send_hint(sink)
+
+
+@shared_task(name="outbox.watch", acks_late=False, ignore_result=True)
+def watch(**_later_arguments: Any) -> None:
+    """Tell operators of lag, a long queue, failures and slow answers; keep a sample a minute."""
+    watching.watch()
 
 
 @shared_task(name="outbox.prune", queue=QUEUE, acks_late=False, ignore_result=True)

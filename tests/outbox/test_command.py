@@ -103,7 +103,7 @@ def test_dead_lists_without_values(letters) -> None:
 
 @pytest.mark.parametrize(
     "which",
-    [["--all"], ["--kind", "notes: InvalidDocument"], ["--projection", "notes"]],
+    [["--all"], ["--kind", "notes: InvalidDocument"]],
     ids=lambda which: which[0],
 )
 def test_replay_puts_them_back(letters, which) -> None:

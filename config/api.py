@@ -34,6 +34,13 @@ logger = logging.getLogger(__name__)
 ROUTERS: Final = {
     "": "databases.api",
     "/opportunity-zones": "caches.api",
+    "/todos": "tracker.api.todos",
+    "/timers": "tracker.api.timers",
+    "/friends": "tracker.api.friends",
+    "/reports": "tracker.api.reports",
+    # Before /users, whose /users/{id} they would meet.
+    "/users/leaderboard": "tracker.api.leaderboard",
+    "/users/search": "tracker.api.search",
 }
 """Prefix under /api to the module whose `router` is mounted there."""
 

@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "documents",
     "compliance",
     "workspace",
+    "tracker",
 ]
 
 MIDDLEWARE = [

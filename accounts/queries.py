@@ -80,9 +80,7 @@ def find_people(
     """
     rows = _folded(User.objects.active()).exclude(pk__in=list(without))
     for word in words:
-        rows = rows.filter(
-            Q(_folded__startswith=word) | Q(_folded__contains=f" {word}")
-        )
+        rows = rows.filter(Q(_folded__startswith=word) | Q(_folded__contains=f" {word}"))
     if after is not None:
         name, last = after
         rows = rows.filter(Q(_folded__gt=Value(name)) | Q(_folded=name, pk__gt=last))

@@ -52,9 +52,7 @@ class Todo(models.Model):
     title = models.CharField(max_length=200)
     notes = models.TextField(blank=True, default="")
     due_on = models.DateField(null=True, blank=True)
-    priority = models.CharField(
-        max_length=8, choices=Priority.choices, default=Priority.NORMAL
-    )
+    priority = models.CharField(max_length=8, choices=Priority.choices, default=Priority.NORMAL)
     tags = ArrayField(models.CharField(max_length=LONGEST_TAG), default=list, blank=True)
     points = models.PositiveIntegerField(default=10)
 
@@ -229,9 +227,7 @@ class Friendship(models.Model):
                 condition=Q(low__lt=F("high")), name="tracker_friendship_pair_in_order"
             ),
             models.CheckConstraint(
-                condition=(
-                    Q(status="blocked") & (Q(blocked_by_low=True) | Q(blocked_by_high=True))
-                )
+                condition=(Q(status="blocked") & (Q(blocked_by_low=True) | Q(blocked_by_high=True)))
                 | (~Q(status="blocked") & Q(blocked_by_low=False, blocked_by_high=False)),
                 name="tracker_friendship_blocked_by_somebody",
             ),

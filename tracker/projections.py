@@ -110,15 +110,12 @@ def load_points(ids: Sequence[str]) -> Mapping[str, Document]:
         _primary(Standing).filter(user_id__in=keys).values_list("user_id", "total_points")
     )
     weeks = {
-        user_id: (week_of(last).isoformat(), points)
-        for user_id, last, points in _last_weeks(keys)
+        user_id: (week_of(last).isoformat(), points) for user_id, last, points in _last_weeks(keys)
     }
     documents: dict[str, Document] = {}
     for person in people(ids=keys).values():
         start, points = weeks.get(person.id, (None, 0))
         documents[str(person.id)] = {
-            "display_name": person.name,
-            "is_active": person.is_active,
             "search_name": person.search_name,
             "search_words": sorted(set(person.search_name.split())),
             "total_points": totals.get(person.id, 0),

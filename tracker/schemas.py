@@ -18,9 +18,7 @@ StatusName = Literal["pending", "accepted", "declined", "blocked"]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Label = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Notes = Annotated[str, StringConstraints(max_length=10_000)]
-Tag = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TAG)
-]
+Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_TAG)]
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
 Points = Annotated[int, Field(ge=0, le=MOST_POINTS, strict=True)]
 CursorText = Annotated[

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from accounts.queries import NOBODY
 from databases.stores import mongo
 from databases.stores.mongo import Document
 
@@ -67,7 +68,7 @@ class MongoBoard:
         with mongo.database() as database:
             found = (
                 database["users"]
-                .find(wanted, {field: 1, "display_name": 1})
+                .find(wanted, {field: 1, "name": 1})
                 .sort([(field, -step), ("_id", step)])
                 .limit(limit)
             )
@@ -96,7 +97,7 @@ def points_of(ids: Iterable[UUID]) -> list[Scored]:
     """Return these users with all their points, unsorted; inactive ones are missing."""
     wanted = {**_LISTED, "_id": {"$in": [str(key) for key in ids]}}
     with mongo.database() as database:
-        found = database["users"].find(wanted, {"total_points": 1, "display_name": 1})
+        found = database["users"].find(wanted, {"total_points": 1, "name": 1})
         return [_scored(row, "total_points") for row in found]
 
 
@@ -113,18 +114,17 @@ def find_people(
     ]
     if after is not None:
         name, key = after
-        conditions.append(
-            {"$or": [{"search_name": {"$gt": name}}, {"search_name": name, "_id": {"$gt": str(key)}}]}
-        )
+        behind = {"search_name": name, "_id": {"$gt": str(key)}}
+        conditions.append({"$or": [{"search_name": {"$gt": name}}, behind]})
     wanted = {**_LISTED, "_id": {"$nin": [str(key) for key in without]}, "$and": conditions}
     with mongo.database() as database:
         found = (
             database["users"]
-            .find(wanted, {"search_name": 1, "display_name": 1})
+            .find(wanted, {"search_name": 1, "name": 1})
             .sort([("search_name", 1), ("_id", 1)])
             .limit(limit)
         )
-        return [Found(row["search_name"], UUID(row["_id"]), row["display_name"]) for row in found]
+        return [Found(row["search_name"], UUID(row["_id"]), row["name"] or NOBODY) for row in found]
 
 
 def activity_of(
@@ -160,4 +160,4 @@ def activity_of(
 
 
 def _scored(row: dict[str, Any], field: str) -> Scored:
-    return Scored(row[field], UUID(row["_id"]), row["display_name"])
+    return Scored(row[field], UUID(row["_id"]), row["name"] or NOBODY)

@@ -84,9 +84,7 @@ def block_person(
 @signed_in("tracker")
 def remove_friend(request: HttpRequest, person_id: UUID) -> tuple[int, None]:
     """End a friendship or a request, or take back a block of your own."""
-    friends.remove_friendship(
-        user_id=user_id_of(request), other_id=person_id, at=timezone.now()
-    )
+    friends.remove_friendship(user_id=user_id_of(request), other_id=person_id, at=timezone.now())
     return 204, None
 
 

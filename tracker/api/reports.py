@@ -57,9 +57,7 @@ def get_report(request: HttpRequest, day: dt.date) -> DailyReport:
     "/daily/{day}", response={200: ReportAnswer, 201: ReportAnswer}, summary="File a report"
 )
 @signed_in("tracker")
-def file_report(
-    request: HttpRequest, day: dt.date, body: ReportBody
-) -> tuple[int, DailyReport]:
+def file_report(request: HttpRequest, day: dt.date, body: ReportBody) -> tuple[int, DailyReport]:
     """File the report of a day (201), or put it in the place of an earlier one (200)."""
     filed = reports.file_report(
         user_id=user_id_of(request),
@@ -88,9 +86,7 @@ def get_analytics(request: HttpRequest, asked: Query[AnalyticsQuery]) -> Analyti
     zone = asked.timezone or timezone.get_default_timezone_name()
     last = asked.to or _today(at, zone)
     first = asked.from_ or max(last, dt.date(1970, 2, 1)) - dt.timedelta(days=USUAL_DAYS - 1)
-    return analytics(
-        user_id=user_id_of(request), first=first, last=last, timezone=zone, at=at
-    )
+    return analytics(user_id=user_id_of(request), first=first, last=last, timezone=zone, at=at)
 
 
 def _today(at: dt.datetime, zone: str) -> dt.date:

@@ -158,9 +158,7 @@ def _series(
     return list(days.values())
 
 
-def _by_day(
-    started: dt.datetime, ended: dt.datetime, zone: ZoneInfo
-) -> list[tuple[dt.date, int]]:
+def _by_day(started: dt.datetime, ended: dt.datetime, zone: ZoneInfo) -> list[tuple[dt.date, int]]:
     """Cut a time at every midnight of the zone; return the milliseconds of each day."""
     shares = []
     begin = started

@@ -198,9 +198,7 @@ def _own(user_id: UUID, week: dt.date | None) -> Scored:
 
 
 def _points_in_postgres(ids: set[UUID]) -> list[Scored]:
-    totals = dict(
-        Standing.objects.filter(user_id__in=ids).values_list("user_id", "total_points")
-    )
+    totals = dict(Standing.objects.filter(user_id__in=ids).values_list("user_id", "total_points"))
     return [
         Scored(totals.get(person.id, 0), person.id, person.name)
         for person in people(ids=ids).values()
@@ -220,8 +218,8 @@ def _page(
 ) -> Leaderboard:
     backwards = start is not None and start.backwards
     beyond = start.key if start is not None else None
-    found = board.rows(beyond=beyond, backwards=backwards, limit=limit + 1, without=mine.id)  # type: ignore[arg-type]  # _place made the key
-    if listed and _is_beyond(mine, beyond, backwards=backwards):  # type: ignore[arg-type]  # the same
+    found = board.rows(beyond=beyond, backwards=backwards, limit=limit + 1, without=mine.id)
+    if listed and _is_beyond(mine, beyond, backwards=backwards):
         found = sorted([*found, mine], key=_order, reverse=backwards)
     more = len(found) > limit
     users = found[:limit]

@@ -105,9 +105,7 @@ def friendships_of(
     if status is not None:
         rows = rows.filter(status=status)
     page = page_of(rows, cursor=cursor, limit=limit, by=["id"])
-    return KeysetPage(
-        items=seen_by(user_id, page.items), next=page.next, previous=page.previous
-    )
+    return KeysetPage(items=seen_by(user_id, page.items), next=page.next, previous=page.previous)
 
 
 def friendship_with(*, user_id: UUID, other_id: UUID) -> FriendshipSeen | None:

@@ -13,7 +13,9 @@ from accounts.queries import people
 from accounts.services import lock_users
 from common.errors import PolystoreError
 from databases.transactions import atomic_for
+from outbox.events import MONGODB
 from outbox.recording import record_event
+from outbox.wake import hint_after_commit
 from tracker.models import Friendship
 from tracker.services.standing import to_milliseconds
 
@@ -102,7 +104,7 @@ def remove_friendship(*, user_id: UUID, other_id: UUID, at: dt.datetime) -> None
     """
     at = to_milliseconds(at)
     with atomic_for("tracker"):
-        lock_users(user_ids=[user_id, other_id])
+        lock_users([user_id, other_id])
         found = _existing(user_id, other_id)
         if found.status == Status.DECLINED and found.asked_by(user_id):
             raise FriendshipRefused("Your request was declined.")
@@ -111,11 +113,12 @@ def remove_friendship(*, user_id: UUID, other_id: UUID, at: dt.datetime) -> None
             _set(found, Status.BLOCKED, "blocked", at=at)
         else:
             found.delete()  # a trigger records it
+            hint_after_commit(MONGODB)
 
 
 def _answer(user_id: UUID, other_id: UUID, status: Status, *, at: dt.datetime) -> Friendship:
     with atomic_for("tracker"):
-        lock_users(user_ids=[user_id, other_id])
+        lock_users([user_id, other_id])
         found = _existing(user_id, other_id)
         if found.status != Status.PENDING or found.asked_by(user_id):
             raise FriendshipRefused("There is no request of theirs that you could answer.")
@@ -126,7 +129,7 @@ def _locked(user_id: UUID, other_id: UUID) -> Friendship | None:
     """Lock the pair and return its row, if there is one."""
     if user_id == other_id:
         raise PersonNotFound("That is yourself.")
-    lock_users(user_ids=[user_id, other_id])
+    lock_users([user_id, other_id])
     other = people(ids=[other_id]).get(other_id)
     if other is None or not other.is_active:
         raise PersonNotFound("There is no such person.")

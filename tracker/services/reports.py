@@ -9,7 +9,9 @@ from uuid import UUID
 
 from common.errors import PolystoreError
 from databases.transactions import atomic_for
+from outbox.events import MONGODB
 from outbox.recording import record_event
+from outbox.wake import hint_after_commit
 from tracker.models import DailyReport
 from tracker.services.standing import to_milliseconds, touch
 
@@ -80,3 +82,4 @@ def delete_report(*, user_id: UUID, day: dt.date) -> None:
         deleted, _ = DailyReport.objects.of(user_id).filter(day=day).delete()
         if not deleted:
             raise ReportNotFound("You filed no report for this day.")
+        hint_after_commit(MONGODB)

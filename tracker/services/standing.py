@@ -28,7 +28,7 @@ def touch(*, user_id: UUID) -> None:
 
 def touch_for_points(*, user_id: UUID) -> None:
     """Do the same, and lock the user before: the points may change."""
-    lock_users(user_ids=[user_id])
+    lock_users([user_id])
     touch(user_id=user_id)
 
 
@@ -43,9 +43,7 @@ def add_points(*, user_id: UUID, points: int, completed_at: dt.datetime) -> None
     of_day = PointsDay.objects.filter(user_id=user_id, day=day)
     if not of_day.update(points=F("points") + points):
         PointsDay.objects.create(user_id=user_id, day=day, points=points)
-    Standing.objects.of(user_id).update(
-        total_points=F("total_points") + points, wrote_at=Now()
-    )
+    Standing.objects.of(user_id).update(total_points=F("total_points") + points, wrote_at=Now())
     record_event(aggregate_type="user", aggregate_id=user_id, event_type="user.points_changed")
 
 

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from common.errors import PolystoreError
 from databases.transactions import atomic_for
+from outbox.events import MONGODB
 from outbox.recording import record_event
+from outbox.wake import hint_after_commit
 from tracker.models import Timer, TimerInterval
 from tracker.services.standing import to_milliseconds, touch
 
@@ -30,7 +32,9 @@ class TimerRefused(PolystoreError):
     """The timer is in a state that does not allow this."""
 
     code, status, title = "tracker.timer_refused", 409, "Not possible for this timer"
-    remedy = "A running timer can pause or stop, a paused one resume or stop, a stopped one neither."
+    remedy = (
+        "A running timer can pause or stop, a paused one resume or stop; stopped is for good."
+    )
 
 
 def start_timer(*, user_id: UUID, at: dt.datetime, label: str = "") -> Timer:
@@ -106,6 +110,7 @@ def delete_timer(*, user_id: UUID, timer_id: UUID) -> None:
     """Delete a timer with its times; the event comes from a trigger. Raises TimerNotFound."""
     with atomic_for("tracker"):
         _locked(user_id=user_id, timer_id=timer_id).delete()
+        hint_after_commit(MONGODB)
 
 
 def _require_none_running(user_id: UUID) -> None:

@@ -9,7 +9,9 @@ from uuid import UUID
 
 from common.errors import PolystoreError
 from databases.transactions import atomic_for
+from outbox.events import MONGODB
 from outbox.recording import record_event
+from outbox.wake import hint_after_commit
 from tracker.models import Todo
 from tracker.services.standing import add_points, to_milliseconds, touch, touch_for_points
 
@@ -116,6 +118,7 @@ def delete_todo(*, user_id: UUID, todo_id: UUID) -> None:
         todo = _locked(user_id=user_id, todo_id=todo_id)
         before = _worth(todo)
         todo.delete()
+        hint_after_commit(MONGODB)
         todo.completed_at = None
         _settle(todo, before)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from common.access import signed_in
 from common.pagination import KeysetPage
@@ -82,10 +82,10 @@ def block_person(
     "/{uuid:person_id}", response={204: None}, summary="Unfriend, take back, forget or unblock"
 )
 @signed_in("tracker")
-def remove_friend(request: HttpRequest, person_id: UUID) -> tuple[int, None]:
+def remove_friend(request: HttpRequest, person_id: UUID) -> Status[None]:
     """End a friendship or a request, or take back a block of your own."""
     friends.remove_friendship(user_id=user_id_of(request), other_id=person_id, at=timezone.now())
-    return 204, None
+    return Status(204, None)
 
 
 def _act(

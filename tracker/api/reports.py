@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from common.access import signed_in
 from common.pagination import KeysetPage
@@ -57,7 +57,7 @@ def get_report(request: HttpRequest, day: dt.date) -> DailyReport:
     "/daily/{day}", response={200: ReportAnswer, 201: ReportAnswer}, summary="File a report"
 )
 @signed_in("tracker")
-def file_report(request: HttpRequest, day: dt.date, body: ReportBody) -> tuple[int, DailyReport]:
+def file_report(request: HttpRequest, day: dt.date, body: ReportBody) -> Status[DailyReport]:
     """File the report of a day (201), or put it in the place of an earlier one (200)."""
     filed = reports.file_report(
         user_id=user_id_of(request),
@@ -67,15 +67,15 @@ def file_report(request: HttpRequest, day: dt.date, body: ReportBody) -> tuple[i
         notes=body.notes,
         at=timezone.now(),
     )
-    return (201 if filed.created else 200), filed.report
+    return Status(201 if filed.created else 200, filed.report)
 
 
 @router.delete("/daily/{day}", response={204: None}, summary="Delete a report")
 @signed_in("tracker")
-def delete_report(request: HttpRequest, day: dt.date) -> tuple[int, None]:
+def delete_report(request: HttpRequest, day: dt.date) -> Status[None]:
     """Delete the report of a day."""
     reports.delete_report(user_id=user_id_of(request), day=day)
-    return 204, None
+    return Status(204, None)
 
 
 @router.get("/analytics", response=AnalyticsAnswer, summary="What you did, day by day")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from common.access import signed_in
 from common.schemas import Page
@@ -50,7 +50,7 @@ def start_timer(
         at = timezone.now()
         return _shown(timers.start_timer(user_id=user_id, label=body.label, at=at), at)
 
-    return 201, answer_once(request, response, key, start, TimerAnswer)
+    return Status(201, answer_once(request, response, key, start, TimerAnswer))
 
 
 @router.get("/{uuid:timer_id}", response=TimerAnswer, summary="One of your timers")
@@ -92,10 +92,10 @@ def stop_timer(
 
 @router.delete("/{uuid:timer_id}", response={204: None}, summary="Delete a timer")
 @signed_in("tracker")
-def delete_timer(request: HttpRequest, timer_id: UUID) -> tuple[int, None]:
+def delete_timer(request: HttpRequest, timer_id: UUID) -> Status[None]:
     """Delete a timer with the time that it measured."""
     timers.delete_timer(user_id=user_id_of(request), timer_id=timer_id)
-    return 204, None
+    return Status(204, None)
 
 
 def _act(

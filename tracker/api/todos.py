@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from common.access import signed_in
 from common.pagination import KeysetPage
@@ -45,13 +45,13 @@ def create_todo(
 ) -> Any:
     """Make a todo."""
     user_id = user_id_of(request)
-    return 201, answer_once(
+    return Status(201, answer_once(
         request,
         response,
         key,
-        lambda: todos.create_todo(user_id=user_id, at=timezone.now(), **body.model_dump()),
+        lambda: todos.create_todo(user_id=user_id, at=timezone.now(), **body.model_dump(by_alias=False)),
         TodoAnswer,
-    )
+    ))
 
 
 @router.get("/{uuid:todo_id}", response=TodoAnswer, summary="One of your todos")
@@ -71,14 +71,14 @@ def change_todo(request: HttpRequest, todo_id: UUID, body: TodoChange) -> Todo:
     return todos.change_todo(
         user_id=user_id_of(request),
         todo_id=todo_id,
-        changes=body.model_dump(exclude_unset=True),
+        changes=body.model_dump(by_alias=False, exclude_unset=True),
         at=timezone.now(),
     )
 
 
 @router.delete("/{uuid:todo_id}", response={204: None}, summary="Delete a todo")
 @signed_in("tracker")
-def delete_todo(request: HttpRequest, todo_id: UUID) -> tuple[int, None]:
+def delete_todo(request: HttpRequest, todo_id: UUID) -> Status[None]:
     """Delete a todo and take back the points that it gave."""
     todos.delete_todo(user_id=user_id_of(request), todo_id=todo_id)
-    return 204, None
+    return Status(204, None)

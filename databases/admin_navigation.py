@@ -19,6 +19,12 @@ ICONS = {
     "admin.logentry": "history",
     "customers.businessentity": "domain",
     "customers.subscription": "credit_card",
+    "tracker.todo": "checklist",
+    "tracker.timer": "timer",
+    "tracker.friendship": "handshake",
+    "tracker.dailyreport": "edit_calendar",
+    "tracker.standing": "leaderboard",
+    "tracker.pointsday": "calendar_month",
     "databases.placement": "database",
     "analytics.activityevent": "bolt",
     "analytics.businessmetric": "monitoring",
@@ -36,7 +42,7 @@ ICONS = {
 }
 APP_ICONS = {"caches": "map", "django_celery_beat": "schedule"}
 APP_ORDER = (
-    "accounts", "auth", "customers", "databases", "django_celery_beat", "admin",
+    "accounts", "auth", "customers", "tracker", "databases", "django_celery_beat", "admin",
 )  # fmt: skip
 
 

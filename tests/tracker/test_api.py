@@ -48,7 +48,9 @@ class TestTodos:
         as_ann("PATCH", f"/api/todos/{first}", {"done": True})
 
         def titles(**query) -> list[str]:
-            return [todo["title"] for todo in made(as_ann("GET", "/api/todos", **query), 200)["items"]]
+            return [
+                todo["title"] for todo in made(as_ann("GET", "/api/todos", **query), 200)["items"]
+            ]
 
         assert titles() == ["3", "2", "1", "0"]
         assert titles(done="true") == ["0"]
@@ -103,11 +105,15 @@ def test_a_timer_runs_pauses_and_stops(as_ann) -> None:
     path = f"/api/timers/{timer['id']}"
     assert made(as_ann("POST", "/api/timers", {}), 409)["runningId"] == timer["id"]
     assert made(as_ann("POST", f"{path}/resume"), 409)["code"] == "tracker.timer_refused"
-    states = [made(as_ann("POST", f"{path}/{verb}"), 200)["state"] for verb in ("pause", "resume", "stop")]
+    states = [
+        made(as_ann("POST", f"{path}/{verb}"), 200)["state"] for verb in ("pause", "resume", "stop")
+    ]
 
     assert states == ["paused", "running", "stopped"]
     assert as_ann("GET", path).json()["totalSeconds"] >= 0
-    assert [t["id"] for t in as_ann("GET", "/api/timers", state="stopped").json()["items"]] == [timer["id"]]
+    assert [t["id"] for t in as_ann("GET", "/api/timers", state="stopped").json()["items"]] == [
+        timer["id"]
+    ]
     assert as_ann("DELETE", path).status_code == 204
 
 
@@ -121,7 +127,10 @@ def test_friends_are_asked_listed_and_left(as_ann, as_ben, ann, ben) -> None:
     assert as_ann("DELETE", f"/api/friends/{ben.pk}").status_code == 204
 
     assert made(as_ben("POST", f"/api/friends/{ann.pk}/block"), 200)["status"] == "blocked"
-    assert made(as_ann("POST", f"/api/friends/{ben.pk}/request"), 404)["code"] == "tracker.person_not_found"
+    assert (
+        made(as_ann("POST", f"/api/friends/{ben.pk}/request"), 404)["code"]
+        == "tracker.person_not_found"
+    )
     assert as_ann("GET", "/api/friends").json()["items"] == []
     assert as_ann("GET", f"/api/friends/{ben.pk}").status_code == 404
 
@@ -134,7 +143,10 @@ def test_a_report_is_filed_once_per_day(as_ann) -> None:
 
     assert (first["hours"], second["hours"], second["mood"]) == (7.5, 8.0, None)
     assert first["id"] == second["id"]
-    assert made(as_ann("PUT", "/api/reports/daily/9999-12-31", {"hours": 1}), 422)["code"] == "tracker.day_refused"
+    assert (
+        made(as_ann("PUT", "/api/reports/daily/9999-12-31", {"hours": 1}), 422)["code"]
+        == "tracker.day_refused"
+    )
     for wrong in ({"hours": 24.5}, {"hours": 1.125}, {"hours": 1, "mood": 6}, {"hours": -1}):
         assert made(as_ann("PUT", path, wrong), 422)
     listed = as_ann("GET", "/api/reports/daily", **{"from": "2026-03-01", "to": "2026-03-31"})
@@ -204,7 +216,10 @@ class TestWhoMay:
             ("POST", "todos", {"title": "x"}),
             ("POST", "timers", {}),
             ("PUT", "reports/daily/2026-03-18", {"hours": 1}),
-            *(("POST", f"friends/{NOBODY}/{verb}", None) for verb in ("request", "accept", "decline", "block")),
+            *(
+                ("POST", f"friends/{NOBODY}/{verb}", None)
+                for verb in ("request", "accept", "decline", "block")
+            ),
             ("DELETE", f"friends/{NOBODY}", None),
         ],
     )

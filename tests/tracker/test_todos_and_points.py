@@ -158,9 +158,13 @@ def test_points_are_always_the_sum_of_what_is_done(steps, ann) -> None:
     for which, act, points, days in steps:
         at = NOW + days * DAY
         if act == "create":
-            made.append(todos.create_todo(user_id=ann.pk, at=at, title="x", points=points, done=True))
+            made.append(
+                todos.create_todo(user_id=ann.pk, at=at, title="x", points=points, done=True)
+            )
             continue
-        changes = {"complete": {"done": True}, "reopen": {"done": False}}.get(act, {"points": points})
+        changes = {"complete": {"done": True}, "reopen": {"done": False}}.get(
+            act, {"points": points}
+        )
         try:
             if act == "delete":
                 todos.delete_todo(user_id=ann.pk, todo_id=made[which].pk)

@@ -45,13 +45,18 @@ def create_todo(
 ) -> Any:
     """Make a todo."""
     user_id = user_id_of(request)
-    return Status(201, answer_once(
-        request,
-        response,
-        key,
-        lambda: todos.create_todo(user_id=user_id, at=timezone.now(), **body.model_dump(by_alias=False)),
-        TodoAnswer,
-    ))
+    return Status(
+        201,
+        answer_once(
+            request,
+            response,
+            key,
+            lambda: todos.create_todo(
+                user_id=user_id, at=timezone.now(), **body.model_dump(by_alias=False)
+            ),
+            TodoAnswer,
+        ),
+    )
 
 
 @router.get("/{uuid:todo_id}", response=TodoAnswer, summary="One of your todos")

@@ -61,6 +61,11 @@ def todo_of(*, user_id: UUID, todo_id: UUID) -> Todo | None:
     return Todo.objects.of(user_id).filter(pk=todo_id).first()
 
 
+def done_lately(*, user_id: UUID, limit: int) -> list[Todo]:
+    """Return the user's todos that were completed last, the latest first."""
+    return list(Todo.objects.of(user_id).done().order_by("-completed_at", "-pk")[:limit])
+
+
 def timers_of(
     *, user_id: UUID, state: str | None = None, cursor: str | None = None, limit: int = 50
 ) -> KeysetPage[Timer]:

@@ -32,9 +32,7 @@ class TimerRefused(PolystoreError):
     """The timer is in a state that does not allow this."""
 
     code, status, title = "tracker.timer_refused", 409, "Not possible for this timer"
-    remedy = (
-        "A running timer can pause or stop, a paused one resume or stop; stopped is for good."
-    )
+    remedy = "A running timer can pause or stop, a paused one resume or stop; stopped is for good."
 
 
 def start_timer(*, user_id: UUID, at: dt.datetime, label: str = "") -> Timer:

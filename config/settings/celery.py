@@ -37,4 +37,9 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": OUTBOX_SWEEP_SECONDS},
     },
     "outbox-prune": {"task": "outbox.prune", "schedule": 3600.0, "options": {"expires": 3600}},
+    "tracker-prune-keys": {
+        "task": "tracker.prune_keys",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
 }

@@ -12,9 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.waiting import eventually
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = os.environ.get("CHROMIUM") or next(
-    filter(None, map(shutil.which, PROGRAMS)), None
-)
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium on PATH or in CHROMIUM."),
@@ -34,6 +32,7 @@ def seeded(site):
         DEBUG="true",
         DEVELOPMENT_ADMIN_PASSWORD=PASSWORD,
     )
+    site.manage("outbox", "drain", "--once")
     return site
 
 

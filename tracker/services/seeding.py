@@ -97,7 +97,6 @@ def seed_tracker(
         "timers": _timers(people, at, chance),
     }
     counts = {what: _write(some, events=events, progress=progress) for what, some in rows.items()}
-    _write(_intervals(people), events=False, progress=progress)
     return Seeded(users=len(people), todos=made, **counts)
 
 
@@ -242,17 +241,6 @@ def _timers(people: Sequence[UUID], at: dt.datetime, chance: random.Random) -> I
         )
 
 
-def _intervals(people: Sequence[UUID]) -> Iterator[TimerInterval]:
-    for some in _chunks(iter(people)):
-        for timer in Timer.objects.using(router.db_for_write(Timer)).filter(user_id__in=some):
-            yield TimerInterval(
-                timer=timer,
-                user_id=timer.user_id,
-                started_at=timer.started_at,
-                ended_at=timer.stopped_at,
-            )
-
-
 _AGGREGATES: Final[dict[type[models.Model], tuple[str, str]]] = {
     DailyReport: ("daily_report", "filed"),
     Friendship: ("friendship", "accepted"),
@@ -267,6 +255,8 @@ def _write(rows: Iterator[Any], *, events: bool, progress: Progress) -> int:
         model = type(some[0])
         with atomic_for("tracker"):
             model._default_manager.bulk_create(some)
+            if model is Timer:
+                TimerInterval.objects.bulk_create(map(_interval, some))
             if events:
                 aggregate, verb = _AGGREGATES[model]
                 for row in some:
@@ -278,6 +268,15 @@ def _write(rows: Iterator[Any], *, events: bool, progress: Progress) -> int:
         total += len(some)
         progress(str(model._meta.verbose_name_plural), len(some))
     return total
+
+
+def _interval(timer: Timer) -> TimerInterval:
+    return TimerInterval(
+        timer=timer,
+        user_id=timer.user_id,
+        started_at=timer.started_at,
+        ended_at=timer.stopped_at,
+    )
 
 
 def _chunks(rows: Iterator[Any]) -> Iterator[list[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 import config.admin  # noqa: F401 - registers third-party models
 from config.api import api
@@ -18,6 +18,7 @@ urlpatterns = [
     path("health", liveness, name="health"),
     path("metrics", metrics, name="metrics"),
     path("api/", api.urls),
+    path("tracker/", include("tracker.urls")),
     path("admin/databases/overview/", admin.site.admin_view(databases_page), name=URL_NAME),
     path(
         "admin/outbox/overview/",

@@ -20,6 +20,12 @@ ICONS = {
     "admin.logentry": "history",
     "customers.businessentity": "domain",
     "customers.subscription": "credit_card",
+    "tracker.todo": "checklist",
+    "tracker.timer": "timer",
+    "tracker.friendship": "handshake",
+    "tracker.dailyreport": "edit_calendar",
+    "tracker.standing": "leaderboard",
+    "tracker.pointsday": "calendar_month",
     "databases.placement": "database",
     "databases.backuprun": "backup",
     "outbox.outboxevent": "hourglass_empty",
@@ -40,7 +46,8 @@ ICONS = {
 }
 APP_ICONS = {"caches": "map", "django_celery_beat": "schedule"}
 APP_ORDER = (
-    "accounts", "auth", "customers", "databases", "outbox", "django_celery_beat", "admin",
+    "accounts", "auth", "customers", "tracker", "databases", "outbox", "django_celery_beat",
+    "admin",
 )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "documents",
     "compliance",
     "workspace",
+    "tracker",
 ]
 
 MIDDLEWARE = [

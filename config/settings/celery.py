@@ -35,6 +35,11 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "in
 # Drainers stay for seconds, so workers consume this queue beside their others; see outbox/tasks.py.
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 CELERY_TASK_QUEUES: dict[str, dict[str, object]] = {"celery": {}, "outbox": {}}
+CELERY_TASK_ROUTES = {
+    "outbox.drain": {"queue": "outbox"},
+    "outbox.sweep": {"queue": "outbox"},
+    "outbox.prune": {"queue": "outbox"},
+}
 CELERY_BEAT_SCHEDULE = {
     "outbox-sweep": {
         "task": "outbox.sweep",

@@ -1,14 +1,16 @@
-"""Rows that go to the server with the COMMIT: one message, and a statement that is kept prepared."""
+"""Rows that go to the server with the COMMIT: one message, one statement kept prepared."""
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
+from typing import cast
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection, connections, transaction
 
 from databases import deferred
+from databases.backend.base import DatabaseWrapper
 from databases.deferred import Target
 from databases.transactions import insert_at_commit
 
@@ -39,7 +41,7 @@ def insert(number: int, text: str = "", **options) -> None:
     insert_at_commit("outbox", PLAIN, (number, text), **options)
 
 
-def rows(columns: str = "id") -> list[tuple]:
+def rows(columns: str = "id") -> list[tuple[object, ...]]:
     """Return the rows that are there, by id."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {columns} FROM {TABLE} ORDER BY id")
@@ -144,7 +146,8 @@ def test_a_changed_table_needs_no_new_statement() -> None:
 
 
 def test_behind_a_pooler_nothing_is_prepared(monkeypatch) -> None:
-    monkeypatch.setitem(connection._polystore, "pooler", True)
+    ours = cast("DatabaseWrapper", connections["default"])
+    monkeypatch.setitem(ours._polystore, "pooler", True)
 
     with transaction.atomic():
         insert(1)

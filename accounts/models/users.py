@@ -1,4 +1,4 @@
-"""Users. Their rows live in the primary and are never read from a replica."""
+"""Users."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def shown_and_still_waiting(site: OutboxSite) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("kind", ["worker", "drainer"])
+@pytest.mark.parametrize("kind", ["worker", pytest.param("drainer", marks=pytest.mark.long)])
 def test_one_that_is_asked_to_end_finishes_its_batch(site, kind) -> None:
     process = getattr(site, kind)()
     if kind == "worker":

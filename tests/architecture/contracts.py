@@ -10,7 +10,7 @@ from importlinter.api import read_configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = ROOT / "pyproject.toml"
-MACHINERY = frozenset({"common", "config", "databases"})
+MACHINERY = frozenset({"common", "config", "databases", "outbox"})
 """Packages that ship and are built otherwise than the apps above them."""
 NOT_SHIPPED = frozenset({"benchmarks", "devservers", "tests"})
 

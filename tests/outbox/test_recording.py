@@ -24,7 +24,7 @@ def listener(monkeypatch):
             name="listener",
             app_label="analytics",
             aggregate_types=frozenset({"note"}),
-            handle=lambda _: None,
+            handle=lambda _events: None,
         )
     )
 

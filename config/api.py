@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 ROUTERS: Final = {
     "": "databases.api",
+    "/auth/sessions": "accounts.sessions.api",
     "/opportunity-zones": "caches.api",
 }
 """Prefix under /api to the module whose `router` is mounted there."""

@@ -10,3 +10,10 @@ class AnalyticsConfig(AppConfig):
 
     name = "analytics"
     verbose_name = "Analytics"
+
+    def ready(self) -> None:
+        """Have rows that are only ever added accepted while their database is down."""
+        from analytics.models import ActivityEvent, BusinessMetric, PerformanceMetric
+        from outbox import spool
+
+        spool.declare(ActivityEvent, BusinessMetric, PerformanceMetric)

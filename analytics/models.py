@@ -1,6 +1,6 @@
 """What happened, and the figures made of it. Rows live in `analytics`.
 
-Users and customers live in the primary: their ids are kept here, never a foreign key.
+Users and customers live in the primary: their ids are kept here, as loose keys.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from analytics.querysets import (
     PerformanceMetricQuerySet,
 )
 from common.ids import uuid7
+from databases.loose import KEEP, SET_NULL, GetParent, LooseForeignKey
 
 
 class ActivityEvent(models.Model):
@@ -35,8 +36,23 @@ class ActivityEvent(models.Model):
     )
     name = models.CharField(max_length=100, help_text="aggregate.verb_in_past, e.g. page.viewed")
     source = models.CharField(max_length=8, choices=Source.choices, default=Source.WEB)
-    user_id = models.UUIDField(null=True, blank=True, help_text="Empty: nobody was signed in.")
-    customer_id = models.UUIDField(null=True, blank=True)
+    user_id = LooseForeignKey(
+        "accounts.User",
+        on_parent_delete=SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        help_text="Empty: nobody was signed in, or the user is deleted.",
+    )
+    get_user: GetParent
+    customer_id = LooseForeignKey(
+        "customers.BusinessEntity",
+        on_parent_delete=SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+    )
+    get_customer: GetParent
     subject_type = models.CharField(
         max_length=60, blank=True, default="", help_text="What it was done to, e.g. document."
     )
@@ -115,7 +131,15 @@ class BusinessMetric(models.Model):
         primary_key=True, default=uuid7, editable=False
     )
     name = models.CharField(max_length=100, help_text="E.g. revenue.recurring")
-    customer_id = models.UUIDField(null=True, blank=True, help_text="Empty: all customers.")
+    # Kept: without it a customer's figure would become one of the site.
+    customer_id = LooseForeignKey(
+        "customers.BusinessEntity",
+        on_parent_delete=KEEP,
+        null=True,
+        blank=True,
+        help_text="Empty: all customers.",
+    )
+    get_customer: GetParent
     dimension = models.CharField(
         max_length=100, blank=True, default="", help_text="Which part of it, e.g. plan:starter"
     )

@@ -67,10 +67,11 @@ def site(
     servers: Sequence[str] = (PRIMARY, REPLICA),
     *,
     alone: Mapping[str, Sequence[str]] | None = None,
+    settings: str = "config.settings.base",
 ) -> Iterator[ServerSet]:
     """Set Django up over servers of its own, migrated, as production runs it."""
     with servers_of_its_own(benchmark, servers, alone=alone) as found:
-        os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.base"
+        os.environ["DJANGO_SETTINGS_MODULE"] = settings
         os.environ["ALLOWED_HOSTS"] = "testserver,127.0.0.1"
         os.environ["LOG_LEVEL"] = "ERROR"
         django.setup()

@@ -24,11 +24,19 @@ def peer(name: str) -> ModuleType:
 
     :raises SystemExit: when they cannot be installed.
     """
+    make_importable()
+    return importlib.import_module(name)
+
+
+def make_importable() -> None:
+    """Have this process import peers from now on, installing them where needed.
+
+    :raises SystemExit: when they cannot be installed.
+    """
     folder = str(_installed())
     if folder not in sys.path:
         sys.path.append(folder)
         importlib.invalidate_caches()
-    return importlib.import_module(name)
 
 
 def _installed() -> object:

@@ -16,6 +16,7 @@ from django.core.exceptions import (
 )
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
 
 from common.errors import PolystoreError
 
@@ -96,7 +97,11 @@ _MEANINGS: Final[tuple[tuple[tuple[type[Exception], ...], type[PolystoreError], 
     ((Http404,), NotFound, "Nothing was found at this address."),
     ((PermissionDenied,), Forbidden, "You may not do this."),
     ((RequestDataTooBig,), RequestTooLarge, "The request is larger than the site takes."),
-    ((SuspiciousOperation, BadRequest), RequestRefused, "The request is malformed."),
+    (
+        (SuspiciousOperation, BadRequest, MultiPartParserError),
+        RequestRefused,
+        "The request is malformed.",
+    ),
 )
 
 

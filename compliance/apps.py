@@ -10,3 +10,10 @@ class ComplianceConfig(AppConfig):
 
     name = "compliance"
     verbose_name = "Compliance"
+
+    def ready(self) -> None:
+        """Have rows that are only ever added accepted while their database is down."""
+        from compliance.models import AuditRecord
+        from outbox import spool
+
+        spool.declare(AuditRecord)

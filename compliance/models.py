@@ -1,6 +1,7 @@
 """What must be filed, what binds people, and who did what. Rows live in `compliance`.
 
-Users, customers and documents live elsewhere: their ids are kept here, never a foreign key.
+Users, customers and documents live elsewhere: their ids are kept here, users' and customers' as
+loose keys.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from compliance.querysets import (
     FilingQuerySet,
     LegalDocumentQuerySet,
 )
+from databases.loose import KEEP, SET_NULL, GetParent, LooseForeignKey
 
 
 class Filing(models.Model):
@@ -48,7 +50,14 @@ class Filing(models.Model):
     id: models.UUIDField[uuid.UUID, uuid.UUID] = models.UUIDField(
         primary_key=True, default=uuid7, editable=False
     )
-    customer_id = models.UUIDField(help_text="The id of the business entity that files.")
+    # What was filed is kept as long as the law wants it, whatever becomes of the customer.
+    customer_id = LooseForeignKey(
+        "customers.BusinessEntity",
+        on_parent_delete=KEEP,
+        db_index=False,
+        help_text="The id of the business entity that files.",
+    )
+    get_customer: GetParent
     kind = models.CharField(max_length=20, choices=Kind.choices)
     jurisdiction = models.CharField(
         max_length=6, default="US", help_text="ISO 3166, e.g. US or US-CA."
@@ -56,9 +65,14 @@ class Filing(models.Model):
     period_starts_on = models.DateField()
     period_ends_on = models.DateField()
     due_on = models.DateField()
-    responsible_id = models.UUIDField(
-        null=True, blank=True, help_text="The id of the user who sees to it."
+    responsible_id = LooseForeignKey(
+        "accounts.User",
+        on_parent_delete=SET_NULL,
+        null=True,
+        blank=True,
+        help_text="The id of the user who sees to it.",
     )
+    get_responsible: GetParent
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.DRAFT)
     submitted_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -212,7 +226,15 @@ class AuditRecord(models.Model):
     event_type = models.CharField(max_length=100, help_text="aggregate.verb_in_past")
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.SUCCEEDED)
     actor_kind = models.CharField(max_length=8, choices=ActorKind.choices, default=ActorKind.SYSTEM)
-    actor_id = models.UUIDField(null=True, blank=True, help_text="The id of the user or client.")
+    actor_id = LooseForeignKey(
+        "accounts.User",
+        on_parent_delete=KEEP,
+        null=True,
+        blank=True,
+        db_index=False,
+        help_text="The id of the user or client.",
+    )
+    get_actor: GetParent
     subject_type = models.CharField(max_length=60, blank=True, default="")
     subject_id = models.CharField(max_length=64, blank=True, default="")
     remote_address = models.GenericIPAddressField(null=True, blank=True)

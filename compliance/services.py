@@ -9,6 +9,7 @@ from typing import Any
 
 from compliance.models import AuditRecord, Filing
 from compliance.querysets import FilingQuerySet, LegalDocumentQuerySet
+from outbox import spool
 
 
 def submit_filings(*, filings: FilingQuerySet, at: datetime) -> int:
@@ -53,23 +54,26 @@ def record_audit(
     request_id: str = "",
     detail: Mapping[str, Any] | None = None,
 ) -> AuditRecord:
-    """Add one entry to the audit trail.
+    """Add one entry to the audit trail. It is accepted while the trail's database is down.
 
     :param event_type: `aggregate.verb_in_past`, e.g. `user.signed_in`.
     :param actor_id: the user who did it; None where the site did.
     :param detail: what else an auditor needs; never a secret.
-    :raises django.db.IntegrityError: for an event type of another form.
+    :returns: the record; it may be delivered later (`outbox.spool.add`).
+    :raises django.db.IntegrityError: for an event type of another form, when it is written at once.
     """
     kind = AuditRecord.ActorKind.USER if actor_id else AuditRecord.ActorKind.SYSTEM
-    return AuditRecord.objects.create(
-        event_type=event_type,
-        outcome=outcome,
-        actor_kind=kind,
-        actor_id=actor_id,
-        subject_type=subject_type,
-        subject_id=subject_id,
-        remote_address=remote_address,
-        request_id=request_id,
-        detail=dict(detail or {}),
-        occurred_at=occurred_at,
+    return spool.add(
+        AuditRecord(
+            event_type=event_type,
+            outcome=outcome,
+            actor_kind=kind,
+            actor_id=actor_id,
+            subject_type=subject_type,
+            subject_id=subject_id,
+            remote_address=remote_address,
+            request_id=request_id,
+            detail=dict(detail or {}),
+            occurred_at=occurred_at,
+        )
     )

@@ -34,7 +34,16 @@ logger = logging.getLogger(__name__)
 ROUTERS: Final = {
     "": "databases.api",
     "/auth/sessions": "accounts.sessions.api",
+    "/backup": "databases.backup.api",
+    "/health": "outbox.api",
     "/opportunity-zones": "caches.api",
+    "/todos": "tracker.api.todos",
+    "/timers": "tracker.api.timers",
+    "/friends": "tracker.api.friends",
+    "/reports": "tracker.api.reports",
+    # Before /users, whose /users/{id} they would meet.
+    "/users/leaderboard": "tracker.api.leaderboard",
+    "/users/search": "tracker.api.search",
 }
 """Prefix under /api to the module whose `router` is mounted there."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 import config.admin  # noqa: F401 - registers third-party models
 from config.api import api
 from config.views import home, icon, metrics
 from databases.admin_page import URL_NAME, databases_page
 from databases.views import liveness
+from outbox import admin_page as outbox_page
 
 urlpatterns = [
     path("", home, name="home"),
@@ -17,6 +18,17 @@ urlpatterns = [
     path("health", liveness, name="health"),
     path("metrics", metrics, name="metrics"),
     path("api/", api.urls),
+    path("tracker/", include("tracker.urls")),
     path("admin/databases/overview/", admin.site.admin_view(databases_page), name=URL_NAME),
+    path(
+        "admin/outbox/overview/",
+        admin.site.admin_view(outbox_page.outbox_page),
+        name=outbox_page.URL_NAME,
+    ),
+    path(
+        "admin/outbox/overview/switch/",
+        admin.site.admin_view(outbox_page.switch),
+        name=outbox_page.SWITCH_NAME,
+    ),
     path("admin/", admin.site.urls),
 ]

@@ -15,16 +15,19 @@ from django.utils.html import format_html
 from unfold.paginator import InfinitePaginator
 
 from databases.admin_log import LoggedAdmin
+from databases.loose import LooseForeignKey
 
 if TYPE_CHECKING:
     # unfold has no types; its classes are Django's with other templates and widgets.
     from django.contrib.admin import ModelAdmin as ThemedAdmin
     from django.contrib.admin import TabularInline as ThemedInline
+    from django.contrib.admin.widgets import AdminTextInputWidget as TextInput
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
 else:
     from unfold.admin import ModelAdmin as ThemedAdmin
     from unfold.admin import TabularInline as ThemedInline
+    from unfold.widgets import UnfoldAdminTextInputWidget as TextInput
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 Parent = TypeVar("Parent", bound=Model)
@@ -40,7 +43,10 @@ class HomeAdmin(LoggedAdmin[AnyModel], ThemedAdmin[AnyModel]):
     # The filters' lists are short choices; the theme's sheet would cost a click.
     list_filter_sheet = False
     # What Django 6 does by itself; until then it warns.
-    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
+    formfield_overrides = {
+        models.URLField: {"assume_scheme": "https"},
+        LooseForeignKey: {"widget": TextInput},
+    }
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return the actions; deleting logs and deletes in one transaction."""

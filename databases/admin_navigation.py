@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from django.contrib import admin
 from django.db.models import Model
@@ -20,7 +21,16 @@ ICONS = {
     "admin.logentry": "history",
     "customers.businessentity": "domain",
     "customers.subscription": "credit_card",
+    "tracker.todo": "checklist",
+    "tracker.timer": "timer",
+    "tracker.friendship": "handshake",
+    "tracker.dailyreport": "edit_calendar",
+    "tracker.standing": "leaderboard",
+    "tracker.pointsday": "calendar_month",
     "databases.placement": "database",
+    "databases.backuprun": "backup",
+    "outbox.outboxevent": "hourglass_empty",
+    "outbox.deadletter": "mark_email_unread",
     "analytics.activityevent": "bolt",
     "analytics.businessmetric": "monitoring",
     "analytics.performancemetric": "speed",
@@ -37,8 +47,23 @@ ICONS = {
 }
 APP_ICONS = {"caches": "map", "django_celery_beat": "schedule"}
 APP_ORDER = (
-    "accounts", "auth", "customers", "databases", "django_celery_beat", "admin",
+    "accounts", "auth", "customers", "tracker", "databases", "outbox", "django_celery_beat",
+    "admin",
 )  # fmt: skip
+
+
+Entries = Callable[[HttpRequest], list[dict[str, Any]]]
+_pages: Final[list[Entries]] = [admin_page.each_entry]
+
+
+def add_page(entries: Entries) -> None:
+    """Have the side bar show a page of an app's own, at the head of the primary's group.
+
+    :param entries: given a request, returns title, icon and link, or nothing for those who may
+        not look at it.
+    """
+    if entries not in _pages:
+        _pages.append(entries)
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -47,7 +72,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     for model in sorted(admin.site._registry, key=_place):
         if admin.site._registry[model].has_view_permission(request):
             by_home[declared_home(model._meta.app_label)].append(_item(model))
-    by_home[Alias.DEFAULT] = admin_page.each_entry(request) + by_home[Alias.DEFAULT]
+    pages = [entry for entries in _pages for entry in entries(request)]
+    by_home[Alias.DEFAULT] = pages + by_home[Alias.DEFAULT]
     return [
         {"title": _title(home), "separator": True, "collapsible": False, "items": by_home[home]}
         for home in Alias

@@ -60,7 +60,8 @@ def crossing_relations(model: type[Model]) -> Iterator[Message]:
             yield checks.Error(
                 f"{field} crosses from {here.value!r} to {there.value!r}: no database can "
                 "enforce it, and a join through it finds nothing.",
-                hint="Store the other row's id in a UUIDField and look it up by a query.",
+                hint="Use databases.loose.LooseForeignKey where the other row lives in the "
+                "primary; elsewhere store its id in a UUIDField and look it up by a query.",
                 obj=model,
                 id="databases.E001",
             )

@@ -19,6 +19,7 @@ from django.db.utils import InterfaceError, OperationalError
 
 from databases import causality, placement
 from databases.breaker import AliasUnavailable
+from databases.stores import mongo
 
 logger = logging.getLogger("databases.fallback")
 
@@ -65,6 +66,25 @@ def falls_back_to(
         return ask
 
     return declare
+
+
+def mongodb_or(ask: Callable[[], Answer], instead: Callable[[], Answer]) -> Answer:
+    """Return what MongoDB answers; while it is down, or not configured, what PostgreSQL does.
+
+    :param ask: reads MongoDB alone.
+    :param instead: gives the same answer from PostgreSQL. `X-Degraded` says so where MongoDB should
+        have served; a site without MongoDB lacks nothing.
+    """
+    if not mongo.configured():
+        return instead()
+    try:
+        return ask()
+    except Exception as error:
+        down = isinstance(error, AliasUnavailable | mongo.MongoNotConfigured)
+        if not (down or mongo.is_failure(error)):
+            raise
+        _note(ask.__qualname__, mongo.STORE, error)
+    return instead()
 
 
 def _note(name: str, alias: str, error: Exception) -> None:

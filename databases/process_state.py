@@ -16,12 +16,13 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from django.conf import settings
 from django.db import connections
 
+from common import latency
 from common.errors import PolystoreError
 from common.metrics import CROSSINGS
 from databases import breaker as breakers
@@ -40,7 +41,7 @@ LEAST_PAUSE: Final = 0.2
 """Seconds after a breaker changed, so that what flaps is not published each time."""
 MAKE_UP_EVERY: Final = 60.0
 """Seconds between two looks for failures that were told and whose recovery nobody told."""
-PREFIX: Final = "polystore:process:1:"
+PREFIX: Final = "polystore:process:2:"
 """The number is the version of what is written: processes of two releases run side by side."""
 INDEX: Final = f"{PREFIX}index"
 
@@ -92,6 +93,8 @@ class ProcessState:
     """Statements and transactions that crossed databases, by code (see `crossings`)."""
     fallbacks: Mapping[str, int]
     """Answers that declared fallbacks gave, by function (see `fallback`)."""
+    latencies: Mapping[str, int] = field(default_factory=dict)
+    """Answers of the API in the last minutes, by how long they took (see `common.latency`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +144,7 @@ def own_state() -> ProcessState:
         reads=read_totals.totals(),
         crossings=_crossings(),
         fallbacks=dict(fallback.served),
+        latencies=latency.counts(),
     )
 
 

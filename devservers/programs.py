@@ -25,7 +25,8 @@ from devservers.state import locked
 
 POSTGRES_MAJOR = 18
 POSTGRES_PROGRAMS = (
-    "initdb", "pg_basebackup", "pg_ctl", "pg_dump", "pg_isready", "pgbench", "postgres", "psql",
+    "initdb", "pg_basebackup", "pg_ctl", "pg_dump", "pg_dumpall", "pg_isready", "pg_restore",
+    "pgbench", "postgres", "psql",
 )  # fmt: skip
 REDIS_AT_LEAST = (6, 2)
 MONGODB_AT_LEAST = (6, 0)

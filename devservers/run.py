@@ -71,14 +71,20 @@ class Site:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of everything that runs on the servers."""
+        ours = self.servers.environment()
+        theirs = os.environ.get("POSTGRES_BIN_DIR")  # a server of the user's may need them, too
+        if theirs:
+            folders = (theirs, ours.get("POSTGRES_BIN_DIR", ""))
+            ours["POSTGRES_BIN_DIR"] = os.pathsep.join(filter(None, folders))
         return {
             "DJANGO_SETTINGS_MODULE": "config.settings.local",
             **os.environ,
-            **self.servers.environment(),
+            **ours,
             "PORT": str(self.port),
             "BIND": f"127.0.0.1:{self.port}",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONUNBUFFERED": "1",
+            "PROMETHEUS_MULTIPROC_DIR": str(self._metrics()),
         }
 
     # Preparing
@@ -119,13 +125,14 @@ class Site:
     def start(self) -> None:
         """Start web, worker and beat and return when the web answers."""
         self._start("web", "gunicorn", "-c", "config/gunicorn.py", "config.wsgi:application")
-        self._start("worker", "celery", "-A", "config", "worker", "--concurrency", "4")
-        self._start("beat", "celery", "-A", "config", "beat", "--pidfile=")
         await_condition(
             self._serves,
             timeout=WEB_SECONDS,
             failure=lambda: SiteError(f"The web does not answer ({self._log('web')})."),
         )
+        # After the web, which empties the folder that all of them count in.
+        self._start("worker", "celery", "-A", "config", "worker", "--concurrency", "4")
+        self._start("beat", "celery", "-A", "config", "beat", "--pidfile=")
 
     def _start(self, name: str, module: str, *arguments: str) -> None:
         log = self._log(name)
@@ -138,6 +145,12 @@ class Site:
             )  # fmt: skip
         self.parts.append(Part(name=name, child=child, log=log))
         self.servers.accompany(child.pid)
+
+    def _metrics(self) -> Path:
+        """Return the folder in which web and worker count together."""
+        folder = self.private / "metrics" / self.servers.name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def _log(self, name: str) -> Path:
         return self.private / "logs" / self.servers.name / f"{name}.log"

@@ -79,7 +79,10 @@ class RunningServers:
         return found.tcp_url(database) if tcp else found.url(database)
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that point the site at this set's servers, and only at these."""
+        """Return the variables that point the site at this set's servers, and only at these.
+
+        Beside the addresses: where the programs of that PostgreSQL lie.
+        """
         served: dict[str, str] = {}
         for alias, names in aliases.VARIABLES.items():
             if alias in self.given:
@@ -88,6 +91,11 @@ class RunningServers:
                 served[names[0]] = self.url_of(alias)
             except UnknownServer:
                 continue
+        postgres = [each for each in self._servers.values() if isinstance(each, PostgresServer)]
+        if postgres:
+            # pg_dump and its like in the servers' own version, for backups.
+            folder = postgres[0].ground.programs.postgres_program("pg_dump").parent
+            served["POSTGRES_BIN_DIR"] = str(folder)
         return served
 
     def pid(self, server: str) -> int | None:

@@ -7,9 +7,21 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
-from databases.admin_base import HomeAdmin, MachineWrittenAdmin, ReadOnlyInline, link
+from databases.admin_base import (
+    EndlessAdmin,
+    HomeAdmin,
+    MachineWrittenAdmin,
+    ReadOnlyInline,
+    link,
+)
 from documents import services
-from documents.models import Document, DocumentShare, DocumentVersion, ProcessingResult
+from documents.models import (
+    Document,
+    DocumentActivity,
+    DocumentShare,
+    DocumentVersion,
+    ProcessingResult,
+)
 from documents.querysets import DocumentQuerySet, DocumentShareQuerySet
 
 
@@ -124,3 +136,28 @@ class ProcessingResultAdmin(MachineWrittenAdmin[ProcessingResult]):
     list_filter = ("status", "processor", "created_at")
     list_select_related = ("version",)
     search_fields = ("version__file_name", "error")
+
+
+@admin.register(DocumentActivity)
+class DocumentActivityAdmin(EndlessAdmin[DocumentActivity]):
+    """Who did what to which document: to look at, never to change."""
+
+    list_display = ("occurred_at", "deed", "to", "actor")
+    list_filter = ("deed", "occurred_at")
+    search_fields = ("=document__id", "=actor_id", "=request_id")
+    search_help_text = "An exact document id, user id or request id."
+    # Not the document itself: it may be gone.
+    fields = (
+        "id", "occurred_at", "deed", "to", "actor", "detail", "request_id", "recorded_at",
+    )  # fmt: skip
+    readonly_fields = ("to", "actor")
+
+    @admin.display(description="document")
+    def to(self, activity: DocumentActivity) -> str:
+        """Link to the document, which may be gone."""
+        return link("documents.document", activity.document_id)
+
+    @admin.display(description="actor")
+    def actor(self, activity: DocumentActivity) -> str:
+        """Link to the user in the primary."""
+        return link("accounts.user", activity.actor_id)

@@ -10,3 +10,10 @@ class DocumentsConfig(AppConfig):
 
     name = "documents"
     verbose_name = "Documents"
+
+    def ready(self) -> None:
+        """Have rows that are only ever added accepted while their database is down."""
+        from documents.models import DocumentActivity
+        from outbox import spool
+
+        spool.declare(DocumentActivity)

@@ -1,7 +1,7 @@
 """Documents, their versions, who may see them, and what was read out of them.
 
 Rows live in `documents`; the bytes live in the file storage, by `storage_key`. Users and customers
-live in the primary: their ids are kept here, never a foreign key.
+live in the primary: their ids are kept here, as loose keys.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from common.ids import uuid7
+from databases.loose import CASCADE, KEEP, SET_NULL, GetParent, LooseForeignKey
 from documents.querysets import (
+    DocumentActivityQuerySet,
     DocumentQuerySet,
     DocumentShareQuerySet,
     DocumentVersionQuerySet,
@@ -50,10 +52,20 @@ class Document(models.Model):
     title = models.CharField(max_length=255)
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.OTHER)
     description = models.TextField(blank=True, default="")
-    owner_id = models.UUIDField(help_text="The id of a user.")
-    customer_id = models.UUIDField(
-        null=True, blank=True, help_text="The id of the business entity that it is about."
+    # A document outlives the account of its owner; whoever takes it over changes this.
+    owner_id = LooseForeignKey(
+        "accounts.User", on_parent_delete=KEEP, db_index=False, help_text="The id of a user."
     )
+    get_owner: GetParent
+    customer_id = LooseForeignKey(
+        "customers.BusinessEntity",
+        on_parent_delete=SET_NULL,
+        null=True,
+        blank=True,
+        db_index=False,
+        help_text="The id of the business entity that it is about.",
+    )
+    get_customer: GetParent
 
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.DRAFT)
     retain_until = models.DateTimeField(
@@ -101,7 +113,10 @@ class DocumentVersion(models.Model):
     size_bytes = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64, help_text="Of the bytes, in small hexadecimal digits.")
     storage_key = models.CharField(max_length=500, help_text="Where the file storage keeps it.")
-    uploaded_by_id = models.UUIDField(help_text="The id of a user.")
+    uploaded_by_id = LooseForeignKey(
+        "accounts.User", on_parent_delete=KEEP, help_text="The id of a user."
+    )
+    get_uploaded_by: GetParent
     note = models.CharField(max_length=500, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -146,14 +161,22 @@ class DocumentShare(models.Model):
         primary_key=True, default=uuid7, editable=False
     )
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="shares")
-    recipient_id = models.UUIDField(
-        null=True, blank=True, help_text="The id of a user; empty for a link."
+    recipient_id = LooseForeignKey(
+        "accounts.User",
+        on_parent_delete=CASCADE,
+        null=True,
+        blank=True,
+        help_text="The id of a user; empty for a link.",
     )
+    get_recipient: GetParent
     token_sha256 = models.CharField(
         max_length=64, blank=True, default="", help_text="Of a link's secret, which is not kept."
     )
     permission = models.CharField(max_length=8, choices=Permission.choices, default=Permission.VIEW)
-    shared_by_id = models.UUIDField(help_text="The id of a user.")
+    shared_by_id = LooseForeignKey(
+        "accounts.User", on_parent_delete=KEEP, help_text="The id of a user."
+    )
+    get_shared_by: GetParent
 
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -270,3 +293,78 @@ class ProcessingResult(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_processor_display()}, attempt {self.attempt}: {self.status}"
+
+
+class DocumentActivity(models.Model):
+    """Who did what to which document, when; written once, and kept when the document goes."""
+
+    class Deed(models.TextChoices):
+        """What was done."""
+
+        CREATED = "created", "created"
+        VIEWED = "viewed", "viewed"
+        DOWNLOADED = "downloaded", "downloaded"
+        CHANGED = "changed", "changed"
+        UPLOADED = "uploaded", "uploaded a version"
+        SHARED = "shared", "shared"
+        UNSHARED = "unshared", "revoked a share"
+        ARCHIVED = "archived", "archived"
+        RESTORED = "restored", "restored"
+        DELETED = "deleted", "deleted"
+
+    id: models.UUIDField[uuid.UUID, uuid.UUID] = models.UUIDField(
+        primary_key=True, default=uuid7, editable=False
+    )
+    # Without a constraint: it stays when the document is erased, and may come before it.
+    document = models.ForeignKey(
+        Document,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="activity",
+    )
+    actor_id = LooseForeignKey(
+        "accounts.User",
+        on_parent_delete=KEEP,
+        null=True,
+        blank=True,
+        db_index=False,
+        help_text="The id of a user; empty: the site itself, or whoever holds a link.",
+    )
+    get_actor: GetParent
+    deed = models.CharField(max_length=12, choices=Deed.choices)
+    detail = models.JSONField(default=dict, blank=True, help_text="Never a secret.")
+    request_id = models.CharField(max_length=64, blank=True, default="")
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = DocumentActivityQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "document activity"
+        ordering = ["-occurred_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    deed__in=[
+                        "created", "viewed", "downloaded", "changed", "uploaded", "shared",
+                        "unshared", "archived", "restored", "deleted",
+                    ]
+                ),
+                name="documents_activity_deed_known",
+            ),
+        ]  # fmt: skip
+        indexes = [
+            models.Index(fields=["-occurred_at", "-id"], name="documents_activity_newest"),
+            models.Index(
+                fields=["document", "-occurred_at"], name="documents_activity_by_document"
+            ),
+            models.Index(
+                fields=["actor_id", "-occurred_at"],
+                condition=Q(actor_id__isnull=False),
+                name="documents_activity_by_actor",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_deed_display()} at {self.occurred_at:%Y-%m-%d %H:%M:%S}"

@@ -10,7 +10,13 @@ from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
-    from documents.models import Document, DocumentShare, DocumentVersion, ProcessingResult
+    from documents.models import (
+        Document,
+        DocumentActivity,
+        DocumentShare,
+        DocumentVersion,
+        ProcessingResult,
+    )
 
 
 class DocumentQuerySet(models.QuerySet["Document"]):
@@ -51,3 +57,15 @@ class ProcessingResultQuerySet(models.QuerySet["ProcessingResult"]):
     def unfinished(self) -> Self:
         """Those that a worker still owes."""
         return self.filter(finished_at=None)
+
+
+class DocumentActivityQuerySet(models.QuerySet["DocumentActivity"]):
+    """Questions about what was done to documents."""
+
+    def about(self, document_id: uuid.UUID) -> Self:
+        """What was done to this document."""
+        return self.filter(document_id=document_id)
+
+    def by(self, user_id: uuid.UUID) -> Self:
+        """What this user did."""
+        return self.filter(actor_id=user_id)

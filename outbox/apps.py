@@ -12,7 +12,12 @@ class OutboxConfig(AppConfig):
     verbose_name = "Outbox"
 
     def ready(self) -> None:
-        """Count the queue."""
-        from outbox import metrics
+        """Count the queue, tell children of deleted parents, check, follow restores."""
+        from databases.backup.listeners import after_restore
+        from outbox import checks, loose_keys, metrics, restoring
 
+        checks.register_all()
         metrics.connect()
+        loose_keys.subscribe_children()
+        loose_keys.register_checks()
+        after_restore(restoring.LISTENER)

@@ -29,7 +29,7 @@ class OutboxEvent(models.Model):
     error = models.TextField(default="")
 
     class Meta:
-        verbose_name = "event"
+        verbose_name = "waiting event"
         ordering = ["id"]
 
     def __str__(self) -> str:
@@ -57,6 +57,7 @@ class DeadLetter(models.Model):
 
     class Meta:
         ordering = ["-failed_at", "-id"]
+        permissions = [("replay_deadletter", "Can put dead letters back")]
         indexes = [
             models.Index(fields=["-failed_at", "-id"], name="outbox_dead_failed"),
             models.Index(
@@ -105,9 +106,69 @@ class DeliveryState(models.Model):
     reason = models.TextField(default="")
 
     class Meta:
+        verbose_name = "delivery"
+        verbose_name_plural = "delivery"
+        permissions = [("operate_delivery", "Can pause and resume delivery")]
         constraints = [
             models.CheckConstraint(condition=models.Q(id=1), name="outbox_state_single_row")
         ]
 
     def __str__(self) -> str:
         return f"epoch {self.epoch}"
+
+
+class QueueSample(models.Model):
+    """How delivery did in one minute, for the charts of the last two days."""
+
+    minute = models.DateTimeField(primary_key=True)
+    waiting = models.IntegerField()
+    lag_seconds = models.FloatField()
+    last_id = models.BigIntegerField()
+    """The last id given out until then; less that of the sample before, it is what was recorded."""
+    dead = models.IntegerField()
+    paused = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["minute"]
+
+    def __str__(self) -> str:
+        return f"{self.minute:%Y-%m-%d %H:%M}: {self.waiting} wait"
+
+
+class VerificationProgress(models.Model):
+    """How far a comparison of one projection came, for `verify_sync --resume`."""
+
+    projection = models.CharField(max_length=64, primary_key=True)
+    after = models.CharField(max_length=64, default="")
+    """The last id that was compared."""
+    since = models.DateTimeField(null=True)
+    figures = models.JSONField(default=dict)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.projection} up to {self.after}"
+
+
+class ProjectionState(models.Model):
+    """What a projection's collection was built with, and the rebuild that is under way, if any."""
+
+    projection = models.CharField(max_length=64, primary_key=True)
+    schema = models.IntegerField(default=1)
+    """Version of the shape that its documents have."""
+    built_at = models.DateTimeField(null=True)
+    shadow = models.CharField(max_length=120, default="")
+    """The collection that is being built beside the live one; events flow to both."""
+    identity = models.CharField(max_length=64, default="")
+    """MongoDB's own name of that collection, which it keeps when it takes the live one's place."""
+    shadow_schema = models.IntegerField(default=0)
+    version = models.BigIntegerField(default=0)
+    """Of all that is copied into it: lower than that of any event that is delivered meanwhile."""
+    after = models.CharField(max_length=64, default="")
+    """The last id that was copied."""
+    copied = models.BigIntegerField(default=0)
+    complete = models.BooleanField(default=False)
+    """Everything is copied; what is left is to compare and to switch."""
+    began_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.projection}, shape {self.schema}"

@@ -92,8 +92,8 @@ def record(event: NewEvent, *, only: str | None = None) -> None:
                 payload,
                 headers,
             ),
+            afterwards=wake.hint_of(sink),
         )
-        wake.hint_after_commit(sink)
 
 
 def _checked(event: NewEvent) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from common.errors import PolystoreError
@@ -46,6 +47,9 @@ class Projection:
     """What its queries need. They hold live documents only, so each query names `_live: True`."""
     schema: int = 1
     """Raise it when `load` returns another shape: the projection must then be rebuilt."""
+    changed_since: Callable[[datetime, str | None, int], Sequence[str]] | None = None
+    """Like `page`, of the rows alone that changed at that moment or later; for
+    `verify_sync --since`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,17 @@ class Consumer:
         return event.aggregate_type in self.aggregate_types and (
             self.event_types is None or event.type in self.event_types
         )
+
+
+class Undeliverable(PolystoreError):
+    """Raised by a consumer for an event that no later try can deliver.
+
+    It becomes a dead letter at once, with the message as its kind: the same text for the same
+    fault, and no values of the row.
+    """
+
+    code = "outbox.undeliverable"
+    title = "The event cannot be delivered"
 
 
 class NobodySubscribed(PolystoreError):

@@ -41,6 +41,24 @@ END $$
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
+def tell_children(*, table: str, apps: Sequence[str], column: str = "id") -> migrations.RunPython:
+    """Return the operation that tells `apps` of every deleted row of `table`.
+
+    For the migrations of parents of loose keys (`outbox.loose_keys`); a later one with more apps
+    replaces the trigger.
+
+    :param apps: labels of the apps that have a loose key to it.
+    """
+    return record_changes(
+        table=table,
+        aggregate_type=table,
+        sinks=apps,
+        on="DELETE",
+        column=column,
+        name=f"{table}_loose_keys",
+    )
+
+
 def record_changes(
     *,
     table: str,

@@ -14,9 +14,8 @@ from django.utils import timezone
 
 from databases.placement import alias_of
 from databases.transactions import atomic_for
-from outbox import registry
 from outbox.delivery.settling import tell
-from outbox.events import MONGODB, NewEvent
+from outbox.events import NewEvent
 from outbox.models import DeadLetter, DeliveredEvent, DeliveryState
 from outbox.recording import APP, record
 
@@ -50,15 +49,6 @@ def state() -> DeliveryState:
 def dead_letters() -> QuerySet[DeadLetter]:
     """Return all dead letters, newest first."""
     return DeadLetter.objects.using(alias_of(APP)).order_by("-failed_at", "-id")
-
-
-def of_projection(name: str) -> QuerySet[DeadLetter]:
-    """Return the dead letters that a projection's collection lacks.
-
-    :raises KeyError: where there is no projection of that name.
-    """
-    aggregate_type = registry.projection(name).aggregate_type
-    return dead_letters().filter(sink=MONGODB, aggregate_type=aggregate_type)
 
 
 def replay(letters: QuerySet[DeadLetter]) -> int:

@@ -11,7 +11,8 @@ import logging
 import os
 import threading
 import time
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Final
 
 from celery import current_app
@@ -40,6 +41,8 @@ class _Waker:
 
     def hint(self, sink: str) -> None:
         """Have a hint sent for `sink`; returns at once."""
+        if sink in self._sinks and self._flag.is_set():
+            return  # it has yet to be sent, and so tells of this commit, too
         with self._lock:
             self._sinks.add(sink)
             if self._thread is None:
@@ -80,6 +83,12 @@ def hint(sink: str) -> None:
     """Tell the workers, soon, that `sink` has something to deliver. Costs microseconds."""
     if settings.OUTBOX_WAKE:
         _waker.hint(sink)
+
+
+@cache
+def hint_of(sink: str) -> Callable[[], None]:
+    """Return the function that tells them of `sink`: the same one each time."""
+    return partial(hint, sink)
 
 
 def hint_after_commit(*sinks: str) -> None:

@@ -1,7 +1,7 @@
 """Bulk rows: what people import, and the lists that imports are checked against.
 
-Rows live in `data`. Users and customers live in the primary: their ids are kept here, never a
-foreign key.
+Rows live in `data`. Users and customers live in the primary: their ids are kept here, as
+loose keys.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from common.ids import uuid7
+from databases.loose import KEEP, SET_NULL, GetParent, LooseForeignKey
 from workspace.querysets import (
     UNFINISHED,
     ImportBatchQuerySet,
@@ -49,8 +50,18 @@ class ImportBatch(models.Model):
     options = models.JSONField(default=dict, blank=True, help_text="Delimiter, columns and so on.")
     size_bytes = models.PositiveBigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, blank=True, default="", help_text="Of the bytes.")
-    created_by_id = models.UUIDField(help_text="The id of a user.")
-    customer_id = models.UUIDField(null=True, blank=True, help_text="The id of a business entity.")
+    created_by_id = LooseForeignKey(
+        "accounts.User", on_parent_delete=KEEP, db_index=False, help_text="The id of a user."
+    )
+    get_created_by: GetParent
+    customer_id = LooseForeignKey(
+        "customers.BusinessEntity",
+        on_parent_delete=SET_NULL,
+        null=True,
+        blank=True,
+        help_text="The id of a business entity.",
+    )
+    get_customer: GetParent
 
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     total_rows = models.PositiveBigIntegerField(

@@ -31,7 +31,7 @@ class SessionAdmin(EndlessAdmin[Session]):
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         """Tell whether this operator may end sessions."""
-        return bool(request.user.has_perm("accounts.delete_session"))  # type: ignore[union-attr]
+        return bool(request.user.has_perm("accounts.delete_session"))
 
     @admin.action(description="End the selected sessions", permissions=["end"])
     def end(self, request: HttpRequest, queryset: SessionQuerySet) -> None:

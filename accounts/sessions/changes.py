@@ -22,7 +22,7 @@ def connect() -> None:
 
 
 def _saved(
-    instance: User, created: bool, update_fields: Collection[str] | None = None, **_: Any
+    instance: User, *, created: bool, update_fields: Collection[str] | None = None, **_: Any
 ) -> None:
     if not created and (update_fields is None or not _JUDGED.isdisjoint(update_fields)):
         _hear(str(instance.pk))

@@ -49,7 +49,7 @@ class SessionStore(SessionBase):
     @property
     def entry(self) -> Entry | None:
         """The session as it was found, loaded on first use; None for a new one."""
-        self._get_session()
+        self._data()
         return self._entry
 
     def load(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class SessionStore(SessionBase):
         if self._session_key is None:
             self.create()
             return
-        data = self._get_session(no_load=must_create)
+        data = self._data(no_load=must_create)
         if must_create:
             self._insert(data)
             return
@@ -124,12 +124,17 @@ class SessionStore(SessionBase):
                 return
             primary.rows().filter(pk__in=[pk for (pk,) in some]).delete()
 
+    def _data(self, *, no_load: bool = False) -> dict[str, Any]:
+        base: Any = super()
+        data: dict[str, Any] = base._get_session(no_load=no_load)
+        return data
+
     def _key_hash(self) -> str:
         return keys.hash_of(self._session_key or "")
 
     def _columns(self, data: Mapping[str, Any]) -> dict[str, Any]:
         columns: dict[str, Any] = {
-            "data": self.encode(data),
+            "data": self.encode(dict(data)),
             "expires_at": self.get_expiry_date(),
             "user_id": _user_id(data),
         }
@@ -169,7 +174,6 @@ class SessionStore(SessionBase):
             if not self._update(data, version=row.version):
                 raise UpdateError
         self._session_cache = dict(data)
-
 
 
 def _added(

@@ -35,8 +35,8 @@ class Entry:
     """Unix time."""
     last_seen_at: float
     user: Mapping[str, Any] | None
-    """USER_FIELDS in JSON's values, where the user may go on in this session: active, and with the password that
-    was in force at sign-in. None for strangers and where Django itself must judge."""
+    """USER_FIELDS in JSON's values, where the user may go on in this session: active, and with the
+    password that was in force at sign-in. None for strangers and where Django itself must judge."""
     lasting: bool
     """Whether it may be remembered: what must be judged each time may not."""
 

@@ -33,7 +33,7 @@ class AuthenticationMiddleware(DjangosMiddleware):
         request.auser = auser
 
 
-def _user(request: HttpRequest) -> AbstractBaseUser | AnonymousUser:
+def _user(request: Any) -> AbstractBaseUser | AnonymousUser:
     if not hasattr(request, "_cached_user"):
         request._cached_user = _vouched_for(request) or auth.get_user(request)
     found: AbstractBaseUser | AnonymousUser = request._cached_user

@@ -63,7 +63,7 @@ def connect() -> None:
 
 
 def _note(request: HttpRequest | None = None, **_: Any) -> None:
-    session = getattr(request, "session", None)
+    session: Any = getattr(request, "session", None)
     if request is None or not hasattr(session, "origin"):
         return
     # REMOTE_ADDR is the believed address: see common.middleware.proxies.

@@ -109,6 +109,7 @@ def _who_may_go_on(values: Mapping[str, Any], row: dict[str, Any]) -> dict[str, 
 def _plain_backend(path: str) -> ModelBackend | None:
     if path not in settings.AUTHENTICATION_BACKENDS:
         return None
-    backend = load_backend(path)
-    plain = isinstance(backend, ModelBackend) and type(backend).get_user is ModelBackend.get_user
-    return backend if plain else None
+    backend: Any = load_backend(path)
+    if not isinstance(backend, ModelBackend):
+        return None
+    return backend if type(backend).get_user is ModelBackend.get_user else None

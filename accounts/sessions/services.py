@@ -54,7 +54,7 @@ def end_sessions(*, sessions: SessionQuerySet) -> int:
     :returns: how many ended.
     """
     hashes = list(sessions.values_list("key_hash", flat=True))
-    ended, _ = primary.rows().filter(key_hash__in=hashes).delete()
+    ended: int = primary.rows().filter(key_hash__in=hashes).delete()[0]
     memory.hear(*hashes)
     after_commit("accounts", lambda: memory.hear(*hashes))
     return ended
@@ -63,4 +63,3 @@ def end_sessions(*, sessions: SessionQuerySet) -> int:
 def clear_expired_sessions() -> None:
     """Delete the rows of sessions that have expired."""
     SessionStore.clear_expired()
-

@@ -9,6 +9,7 @@ import django_stubs_ext
 from config.settings.admin import *  # noqa: F403
 from config.settings.alerts import *  # noqa: F403
 from config.settings.api import *  # noqa: F403
+from config.settings.backup import *  # noqa: F403
 from config.settings.celery import *  # noqa: F403
 from config.settings.databases import *  # noqa: F403
 from config.settings.env import flag, integer, items, text
@@ -55,6 +56,7 @@ INSTALLED_APPS = [
     "documents",
     "compliance",
     "workspace",
+    "tracker",
 ]
 
 MIDDLEWARE = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import psycopg
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
 
 from databases.backend.wrapper import WatchedWrapper
@@ -12,4 +11,4 @@ class DatabaseWrapper(WatchedWrapper, PostgresWrapper):
     """What `ENGINE = "databases.backend"` names; its vendor stays "postgresql"."""
 
     has_wal_positions = True
-    pipelines = psycopg.Pipeline.is_supported()
+    commits_with_rows = True

@@ -17,6 +17,7 @@ from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql.base import TIMESTAMPTZ_OID
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
 from django.db.backends.postgresql.psycopg_any import register_tzloader
+from django.db.backends.utils import debug_transaction
 from psycopg import IsolationLevel
 from psycopg.pq import ConnStatus, Format
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
@@ -105,8 +106,8 @@ class WatchedWrapper(PostgresWrapper):
 
     has_wal_positions = False
     """True where `pg_current_wal_flush_lsn()` exists."""
-    pipelines = False
-    """True where several statements may be sent before the answer to the first is read."""
+    commits_with_rows = False
+    """True where one message may hold several statements, the last of them the COMMIT."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Start clean: nothing written in the transaction that is not open yet."""
@@ -343,19 +344,19 @@ class WatchedWrapper(PostgresWrapper):
         if self.wrote_in_transaction:
             self.wrote_in_transaction = False
             causality.note_commit(self.alias)
+        self.deferred.committed()
 
     def _commit_with_deferred(self) -> None:
-        if not self.pipelines:
+        if not self.commits_with_rows:
             self._send_deferred()
             super()._commit()  # type: ignore[misc]
             return
-        with self.wrap_database_errors, self.connection.pipeline():
-            self.deferred.send(self.connection)
-            super()._commit()  # type: ignore[misc]
+        with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
+            self.deferred.send(self.connection, commit=True, prepare=not self._polystore["pooler"])
 
     def _send_deferred(self) -> None:
         with self.wrap_database_errors:
-            self.deferred.send(self.connection)
+            self.deferred.send(self.connection, commit=False)
 
     def _rollback(self) -> None:
         self.wrote_in_transaction = False

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pymongo
@@ -152,6 +152,17 @@ def ensure_indexes() -> Mapping[str, int]:
             _ensure_index(chosen, index)
             made[index.collection] = made.get(index.collection, 0) + 1
     return made
+
+
+def ensure_indexes_of(collection: str, *, on: str) -> None:
+    """Make the indexes that are declared for one collection on another one; safe to repeat.
+
+    :raises AliasUnavailable: when MongoDB does not answer.
+    """
+    with database(timeout=3_600.0) as chosen:
+        for index in _indexes:
+            if index.collection == collection:
+                _ensure_index(chosen, replace(index, collection=on))
 
 
 def _ensure_index(chosen: Database[Document], index: Index) -> None:

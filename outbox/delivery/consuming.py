@@ -13,7 +13,7 @@ from outbox.delivery.failures import kind_of, outage_of
 from outbox.delivery.outcome import Claimed, Results
 from outbox.delivery.projecting import close_broken_connections
 from outbox.events import Event
-from outbox.registry import Consumer
+from outbox.registry import Consumer, Undeliverable
 
 NOBODY = "no consumer is told of events of this type"
 
@@ -23,16 +23,17 @@ def deliver(claimed: Sequence[Claimed], *, sink: str, epoch: int) -> Results:
     claimed = sorted(claimed, key=lambda one: one.id)
     events = {one.id: _event(one, sink, epoch) for one in claimed}
     failed: dict[int, str] = {}
+    hopeless: set[int] = set()
     told: set[int] = set()
     try:
         for consumer in registry.consumers_of(sink):
             wanted = [event for event in events.values() if consumer.wants(event)]
             told.update(event.id for event in wanted)
-            _tell(consumer, wanted, failed)
+            _tell(consumer, wanted, failed, hopeless)
     except AliasUnavailable as error:
         # Some may have been told already; they know an event that comes again by its version.
         return Results(outage=error.store)
-    results = Results()
+    results = Results(hopeless=hopeless)
     for one in claimed:
         if one.id not in told and not _meant_for_somebody(one, sink):
             results.failed.append((one, NOBODY))
@@ -43,8 +44,10 @@ def deliver(claimed: Sequence[Claimed], *, sink: str, epoch: int) -> Results:
     return results
 
 
-def _tell(consumer: Consumer, events: list[Event], failed: dict[int, str]) -> None:
-    """Hand the events over; note those that it refuses.
+def _tell(
+    consumer: Consumer, events: list[Event], failed: dict[int, str], hopeless: set[int]
+) -> None:
+    """Hand the events over; note those that it refuses, and those that it refuses for good.
 
     :raises AliasUnavailable: when a database is away.
     """
@@ -59,12 +62,14 @@ def _tell(consumer: Consumer, events: list[Event], failed: dict[int, str]) -> No
             raise AliasUnavailable(store) from error
         if len(events) == 1:
             failed[events[0].id] = f"{consumer.name}: {kind_of(error)}"[:128]
+            if isinstance(error, Undeliverable):
+                hopeless.add(events[0].id)
             return
     else:
         return
     middle = len(events) // 2
-    _tell(consumer, events[:middle], failed)
-    _tell(consumer, events[middle:], failed)
+    _tell(consumer, events[:middle], failed, hopeless)
+    _tell(consumer, events[middle:], failed, hopeless)
 
 
 def _meant_for_somebody(one: Claimed, sink: str) -> bool:

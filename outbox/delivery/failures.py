@@ -10,6 +10,7 @@ from typing import Final
 from django.db.utils import Error, InterfaceError, OperationalError
 
 from databases.breaker import AliasUnavailable
+from outbox.registry import Undeliverable
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 300.0
@@ -37,6 +38,8 @@ def outage_of(error: BaseException) -> str:
 
 def kind_of(error: BaseException) -> str:
     """Return what went wrong and where, the same for the same fault; never the values."""
+    if isinstance(error, Undeliverable):
+        return error.detail
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return type(error).__name__

@@ -35,6 +35,8 @@ class Results:
     done: list[Claimed] = field(default_factory=list)
     failed: list[tuple[Claimed, str]] = field(default_factory=list)
     """With the kind of failure: the same text for the same fault, and no values."""
+    hopeless: set[int] = field(default_factory=set)
+    """Ids of failed events that are not worth another try."""
     outage: str = ""
     """The store that stopped answering; events in neither list wait for it."""
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db import connections
+from django.db.utils import Error
 from django.utils import timezone
 
 from databases.breaker import AliasUnavailable
@@ -13,7 +14,7 @@ from databases.causality import use_primary
 from databases.stores import versioned
 from databases.stores.mongo import Document
 from databases.stores.versioned import Write
-from outbox import registry
+from outbox import registry, shadows
 from outbox.delivery.failures import kind_of, outage_of
 from outbox.delivery.outcome import Claimed, Results
 from outbox.events import version_of
@@ -30,7 +31,8 @@ class Prepared:
 
     claimed: Sequence[Claimed]
     newest: Aggregates
-    writes: list[tuple[Projection, list[Write]]] = field(default_factory=list)
+    writes: list[tuple[Projection, str, list[Write]]] = field(default_factory=list)
+    """By projection and collection: two while one is rebuilt (see `outbox.shadows`)."""
     failed: dict[tuple[str, str], str] = field(default_factory=dict)
     outage: str = ""
 
@@ -58,8 +60,8 @@ def write(prepared: Prepared) -> Results:
         return Results(outage=prepared.outage)
     failed = dict(prepared.failed)
     try:
-        for projection, writes in prepared.writes:
-            for key, kind in versioned.write(projection.name, writes, at=timezone.now()).items():
+        for projection, collection, writes in prepared.writes:
+            for key, kind in versioned.write(collection, writes, at=timezone.now()).items():
                 failed[projection.aggregate_type, key] = _named(projection, kind)
     except AliasUnavailable as error:
         return Results(outage=error.store)
@@ -84,9 +86,22 @@ def _read(
         for key, event_id in versions.items()
         if key not in unreadable
     ]
-    prepared.writes.append((projection, writes))
+    for collection in _collections(projection):
+        prepared.writes.append((projection, collection, writes))
     for key, kind in unreadable.items():
         prepared.failed[projection.aggregate_type, key] = _named(projection, kind)
+
+
+def _collections(projection: Projection) -> tuple[str, ...]:
+    """Return where its documents go.
+
+    :raises AliasUnavailable: while the primary does not say.
+    """
+    try:
+        return shadows.collections_of(projection.name)
+    except Error as error:
+        close_broken_connections()
+        raise AliasUnavailable(outage_of(error) or "a database") from error
 
 
 def _named(projection: Projection, kind: str) -> str:

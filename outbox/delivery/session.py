@@ -18,6 +18,7 @@ from databases.migration.connect import direct_wrapper
 from databases.placement import alias_of
 from outbox.recording import APP
 
+NAME: Final = "polystore:outbox"
 _SETTINGS: Final = (
     # To forget after a crash that something was delivered only has it delivered again.
     "SET synchronous_commit = off",
@@ -66,6 +67,8 @@ class Session:
         try:
             self.connection.autocommit = True
             self.connection.prepare_threshold = 3
+            # Operators see in pg_stat_activity which process delivers.
+            self.run("SELECT set_config('application_name', %s, false)", [f"{NAME}:{os.getpid()}"])
             for statement in _SETTINGS if self.postgres else ():
                 self.run(statement)
         except BaseException:

@@ -105,7 +105,7 @@ class Settling:
             self._session.run(self._done, self._these(results.done))
             self._resolve(results.done)
         delivered = Delivered(events=len(results.done), batches=1)
-        buried = self._fail(results.failed, delivered) if results.failed else ()
+        buried = self._fail(results, delivered) if results.failed else ()
         count(self._sink, results, buried=buried, waited=waited)
         return delivered
 
@@ -122,15 +122,17 @@ class Settling:
         if self._troubled is not None:
             self._troubled.difference_update(one.aggregate for one in done)
 
-    def _fail(self, failed: Sequence[tuple[Claimed, str]], delivered: Delivered) -> set[int]:
+    def _fail(self, results: Results, delivered: Delivered) -> set[int]:
         """Have failed events tried again, or bury them; return the ids of the buried."""
+        failed = results.failed
         with self._session.connection.transaction():
             self._session.run("SET LOCAL synchronous_commit = on")
             attempts = self._attempts(failed)
             most = settings.OUTBOX_MAX_ATTEMPTS
-            again = [entry for entry in failed if attempts[entry[0].id] < most]
+            given_up = {key for key, tried in attempts.items() if tried >= most} | results.hopeless
+            again = [entry for entry in failed if entry[0].id not in given_up]
             self._retry(again, attempts)
-            dead = [entry for entry in failed if attempts[entry[0].id] >= most]
+            dead = [entry for entry in failed if entry[0].id in given_up]
             new = self._bury(dead, attempts)
         delivered.failed += len(again)
         delivered.dead += len(dead)

@@ -85,13 +85,16 @@ def begin_new_epoch() -> int:
 
 
 def _begin(session: Session, server: str, *, anyway: bool) -> int:
-    parameters = {"least": _highest_epoch() + 1, "server": server, "anyway": anyway}
+    parameters = {"least": highest_epoch() + 1, "server": server, "anyway": anyway}
     rows = session.run(_NEW_EPOCH, parameters)
     return int(rows[0][0]) if rows else 0
 
 
-def _highest_epoch() -> int:
-    """Return the highest epoch of any document: a restored row may not know of it."""
+def highest_epoch() -> int:
+    """Return the highest epoch of any document: a restored row may not know of it.
+
+    :raises databases.breaker.AliasUnavailable: while MongoDB does not answer.
+    """
     if not mongo.configured():
         return 0
     names = [projection.name for projection in registry.projections()]

@@ -10,7 +10,9 @@ from django.core.management import call_command
 from databases.aliases import declared_home
 from tests.homes import databases_of
 
-OURS = ("accounts", "customers", "analytics", "documents", "compliance", "workspace")
+OURS = (
+    "accounts", "customers", "analytics", "documents", "compliance", "workspace", "tracker",
+)  # fmt: skip
 
 
 def test_no_foreign_key_crosses_homes() -> None:

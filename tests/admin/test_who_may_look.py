@@ -23,6 +23,12 @@ MACHINE_WRITTEN = [
     "compliance/auditrecord",
     "workspace/importbatch",
     "workspace/workspacerow",
+    "tracker/todo",
+    "tracker/timer",
+    "tracker/friendship",
+    "tracker/dailyreport",
+    "tracker/standing",
+    "tracker/pointsday",
     "admin/logentry",
 ]
 

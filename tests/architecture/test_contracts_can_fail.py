@@ -37,7 +37,7 @@ PLANTED: dict[str, list[tuple[str, str]]] = {
     ],
     "config-is-the-root": [
         ("common/planted.py", "from config.settings.env import text"),
-        ("benchmarks/planted.py", "import config.urls"),
+        ("outbox/planted.py", "import config.urls"),
     ],
     "settings-import-these": [
         ("databases/aliases.py", "import django.conf"),

@@ -42,8 +42,9 @@ class TestAWholeSet:
         assert set(environment) == {
             *("DATABASE_URL", "CACHE_DATABASE_URL", "ANALYTICS_DATABASE_URL"),
             *("DOCUMENTS_DATABASE_URL", "COMPLIANCE_DATABASE_URL", "DATA_DATABASE_URL"),
-            *("READ_REPLICA_DATABASE_URL", "MONGO_URL", "REDIS_URL"),
+            *("READ_REPLICA_DATABASE_URL", "MONGO_URL", "REDIS_URL", "POSTGRES_BIN_DIR"),
         }
+        assert (Path(environment["POSTGRES_BIN_DIR"]) / "pg_dump").is_file()
         for name, url in environment.items():
             if name.endswith("DATABASE_URL"):
                 with psycopg.connect(url) as connection:

@@ -10,13 +10,20 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from documents import services
-from documents.models import Document, DocumentShare, DocumentVersion, ProcessingResult
+from documents.models import (
+    Document,
+    DocumentActivity,
+    DocumentShare,
+    DocumentVersion,
+    ProcessingResult,
+)
 from tests.homes import databases_of, refused_by_the_database
-from tests.people import a_superuser, signed_in
+from tests.people import a_superuser, an_operator, signed_in
 
 pytestmark = pytest.mark.django_db(databases=databases_of("documents"))
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 SOMEBODY = uuid.UUID(int=7)
+Deed = DocumentActivity.Deed
 
 
 def a_document(**fields: Any) -> Document:
@@ -135,3 +142,44 @@ def test_a_result_is_finished_exactly_when_it_has_ended() -> None:
     with refused_by_the_database(Document, "documents_processing_finished_at"):
         ProcessingResult.objects.create(version=version, processor="ocr", status="succeeded")
     assert ProcessingResult.objects.unfinished().count() == 1
+
+
+class TestActivity:
+    def test_tells_who_did_what_and_outlives_its_document(self) -> None:
+        document = a_document()
+        document_id = document.pk
+        viewed, changed = (
+            services.record_activity(
+                document_id=document_id, deed=deed, occurred_at=AT + timedelta(hours=hours),
+                actor_id=SOMEBODY,
+            )
+            for hours, deed in enumerate([Deed.VIEWED, Deed.CHANGED])
+        )  # fmt: skip
+        services.record_activity(document_id=uuid.uuid4(), deed=Deed.VIEWED, occurred_at=AT)
+
+        document.delete()
+
+        assert list(DocumentActivity.objects.about(document_id)) == [changed, viewed]
+        assert list(DocumentActivity.objects.by(SOMEBODY)) == [changed, viewed]
+
+    def test_of_an_unknown_kind_is_refused_by_the_database(self) -> None:
+        eaten: Any = "eaten"
+
+        with refused_by_the_database(Document, "documents_activity_deed_known"):
+            services.record_activity(document_id=uuid.uuid4(), deed=eaten, occurred_at=AT)
+
+    def test_is_looked_at_in_the_admin_and_changed_by_nobody(self) -> None:
+        document = a_document()
+        entry = services.record_activity(document_id=document.pk, deed=Deed.VIEWED, occurred_at=AT)
+        address = "/admin/documents/documentactivity/"
+        client = signed_in(a_superuser())
+
+        listed = client.get(address, {"q": str(document.pk)}).content.decode()
+        page = client.get(f"{address}{entry.pk}/change/")
+
+        assert f"/admin/documents/document/{document.pk}/change/" in listed
+        assert str(document.pk) in page.content.decode()
+        assert client.post(f"{address}{entry.pk}/change/", {"deed": "deleted"}).status_code == 403
+        assert client.post(f"{address}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+        stranger = signed_in(an_operator("documents.view_document"))
+        assert stranger.get(address).status_code == 403

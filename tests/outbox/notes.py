@@ -23,6 +23,17 @@ class Notes:
         """Spoil nothing."""
         self.spoil: Spoil = lambda _key, document: document
 
+    def loads(self) -> list[str]:
+        """Return a list that grows by each id that is loaded from now on."""
+        ids: list[str] = []
+
+        def note(key: str, found: Document) -> Document:
+            ids.append(key)
+            return found
+
+        self.spoil = note
+        return ids
+
     def projection(self) -> Projection:
         """Return what shows notes in the collection `notes`."""
         return Projection(name="notes", aggregate_type="note", load=self.load, page=self.page)

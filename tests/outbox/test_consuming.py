@@ -1,4 +1,4 @@
-"""A consumer is told of events in order; a bad one is found, and a store that is away costs none."""
+"""A consumer is told of events in order; a bad one is found, a store that is away costs none."""
 
 from __future__ import annotations
 

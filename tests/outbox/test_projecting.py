@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
+from django.utils import timezone
 
 from databases.stores import mongo
 from outbox import registry, upkeep
-from outbox.delivery import drain_once, settling
-from outbox.delivery.session import Session
+from outbox.checks import check_way_around_the_pooler
+from outbox.delivery import drain_once, projecting, settling
+from outbox.delivery.outcome import Claimed
+from outbox.delivery.session import DirectConnectionNeeded, Session
 from outbox.delivery.state import begin_new_epoch
 from outbox.events import ID_BITS
 from outbox.models import DeadLetter, DeliveredEvent, DeliveryState, OutboxEvent
-from outbox.recording import record_event
 from tests.outbox.notes import dead, delete, document, make_due, shown, waiting, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -49,8 +51,7 @@ def test_a_row_appears_changes_and_goes(notes) -> None:
 
 
 def test_many_events_of_a_row_are_one_write_of_its_newest_state(notes) -> None:
-    loads = []
-    notes.spoil = lambda key, found: loads.append(key) or found
+    loads = notes.loads()
     for number in range(20):
         write("1", str(number))
     last = OutboxEvent.objects.latest("id").pk
@@ -193,9 +194,7 @@ def test_a_row_that_keeps_changing_and_failing_is_given_up_all_the_same(notes, s
 
 
 def test_an_event_that_nobody_shows_is_kept(notes) -> None:
-    record = {"aggregate_type": "note", "aggregate_id": "1", "event_type": "note.written"}
-    with transaction.atomic():
-        record_event(**record)
+    write("1", "a")
     OutboxEvent.objects.update(aggregate_type="of_the_next_release")
 
     drain_once()
@@ -205,7 +204,7 @@ def test_an_event_that_nobody_shows_is_kept(notes) -> None:
 
 def test_pausing_stops_delivery_and_not_the_site(notes) -> None:
     write("1", "a")
-    upkeep.pause(by="somebody", reason="", at="2026-01-01T00:00:00Z")
+    upkeep.pause(by="somebody", reason="", at=timezone.now())
     assert drain_once().reason == "paused"
     write("2", "a")
     assert (waiting(), shown()) == (["1", "2"], {})
@@ -220,6 +219,24 @@ def test_delivery_lives_without_its_state_row(notes) -> None:
     write("1", "a")
     assert drain_once().events == 1
     assert document("1")["_v"] >> ID_BITS == 1
+
+
+def test_one_that_was_stopped_with_an_old_state_in_hand_changes_nothing_when_it_goes_on(
+    notes,
+) -> None:
+    write("1", "old")
+    write("2", "old")
+    events = [
+        Claimed(one.shard, one.id, "note", one.aggregate_id, one.type, 0, 0.0)
+        for one in OutboxEvent.objects.all()
+    ]
+    in_hand = projecting.prepare(events, epoch=1)
+    write("1", "new")
+    delete("2")
+    drain_once()
+
+    assert projecting.write(in_hand).failed == []
+    assert shown() == {"1": "new"}
 
 
 def set_ids_back() -> None:
@@ -292,10 +309,11 @@ def test_indexes_hold_live_documents_only_and_tombstones_end(notes, settings) ->
         database.drop_collection("notes")
 
 
-def test_a_session_around_a_pooler_is_needed(notes, monkeypatch) -> None:
-    from outbox.delivery.session import DirectConnectionNeeded
-
+def test_a_session_around_a_pooler_is_needed(monkeypatch) -> None:
+    assert check_way_around_the_pooler() == []
     monkeypatch.setitem(connection.settings_dict["POLYSTORE"], "pooler", True)
     monkeypatch.delitem(connection.settings_dict["POLYSTORE"], "direct", raising=False)
+
     with pytest.raises(DirectConnectionNeeded):
         Session()
+    assert [found.id for found in check_way_around_the_pooler()] == ["outbox.W001"]

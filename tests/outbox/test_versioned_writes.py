@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.utils import timezone
 from hypothesis import given
@@ -24,7 +26,7 @@ def put(*writes: Write) -> dict[str, str]:
     return versioned.write(COLLECTION, writes, at=timezone.now())
 
 
-def copy(key: str) -> mongo.Document | None:
+def copy(key: str) -> Any:
     with mongo.database() as database:
         return database[COLLECTION].find_one({"_id": key})
 

@@ -20,11 +20,15 @@ from django.utils import timezone
 
 from common.errors import PolystoreError
 from databases.tables import rendered
-from outbox import queue, upkeep
+from outbox import queue, registry, upkeep
 from outbox.delivery import drain_once
 from outbox.delivery.lingering import follow
 from outbox.delivery.once import deliverable_sinks
 from outbox.models import DeadLetter
+from outbox.rebuilding import abort, rebuild, tell_all
+from outbox.rebuilding.building import PATIENCE
+from outbox.registry import Projection
+from outbox.verification.repair import PER_SECOND
 
 LISTED: Final = 100
 """Dead letters that `dead` lists unless it is told otherwise."""
@@ -59,7 +63,19 @@ class Command(BaseCommand):
         replaying = part("replay", "Put dead letters back into the queue.")
         replaying.add_argument("ids", nargs="*", type=int, metavar="ID")
         replaying.add_argument("--kind", help="those that failed in this way")
-        replaying.add_argument("--projection", metavar="NAME", help="those that it lacks")
+        replaying.add_argument(
+            "--projection", metavar="NAME", help="no dead letters: every row of this projection"
+        )
+        replaying.add_argument(
+            "--rebuild", action="store_true", help="build its collection anew, beside the live one"
+        )
+        replaying.add_argument("--abort", action="store_true", help="give up a rebuild that ended")
+        replaying.add_argument(
+            "--rate", type=int, default=PER_SECOND, metavar="N", help="events a second"
+        )
+        replaying.add_argument(
+            "--wait", type=float, default=PATIENCE, metavar="SECONDS", help="for deliveries (60)"
+        )
         replaying.add_argument("--all", action="store_true", help="all of them")
         listing = part("dead", "List dead letters, newest first.")
         listing.add_argument("--kind", help="those that failed in this way")
@@ -135,8 +151,34 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _replay(self, options: dict[str, Any]) -> None:
+        if options["projection"]:
+            self._show_again(_projection(options), options)
+            return
         put_back = upkeep.replay(_chosen(options))
         self._say(options, {"replayed": put_back}, f"{put_back} events wait for delivery again.")
+
+    def _show_again(self, projection: Projection, options: dict[str, Any]) -> None:
+        """Bring a whole collection up to date; exit 1 where that did not come to its end."""
+        if options["abort"]:
+            given_up = abort(projection)
+            said = "The rebuild is given up." if given_up else "There is no rebuild to give up."
+            self._say(options, {"aborted": given_up}, said)
+        elif options["rebuild"]:
+            done = rebuild(projection, patience=options["wait"])
+            said = f"Built anew from {done.rows:,} rows in {done.seconds:.1f} s, and in place."
+            if done.refused:
+                said += f" MongoDB does not take {done.refused:,} of them."
+            self._say(options, _on_the_wire(asdict(done)), said)
+        else:
+            told, report = tell_all(projection, per_second=options["rate"], wait=options["wait"])
+            said = f"{told:,} events recorded; "
+            if report is None:
+                said += "they wait still. When they are delivered, run verify_sync --repair."
+            else:
+                said += f"{report.found:,} differed still, {report.repaired:,} are mended."
+            self._say(options, {"recorded": told, "compared": report is not None}, said)
+            if told and (report is None or report.found > report.repaired):
+                sys.exit(1)
 
     def _dead(self, options: dict[str, Any]) -> None:
         letters = upkeep.dead_letters()
@@ -166,21 +208,26 @@ class Command(BaseCommand):
 
 
 def _chosen(options: dict[str, Any]) -> QuerySet[DeadLetter]:
-    given = [name for name in ("ids", "kind", "projection", "all") if options[name]]
-    if len(given) != 1:
-        raise CommandError("Name IDs, or one of --kind, --projection, --all.", returncode=2)
+    given = [name for name in ("ids", "kind", "all") if options[name]]
+    if len(given) != 1 or options["rebuild"] or options["abort"]:
+        raise CommandError("Name IDs, or one of --kind, --all; or --projection NAME.", returncode=2)
     if options["ids"]:
         return upkeep.dead_letters().filter(pk__in=options["ids"])
     if options["kind"]:
         return upkeep.dead_letters().filter(kind=options["kind"])
-    if options["all"]:
-        return upkeep.dead_letters()
+    return upkeep.dead_letters()
+
+
+def _projection(options: dict[str, Any]) -> Projection:
+    name = options["projection"]
+    if options["ids"] or options["kind"] or options["all"] or options["rate"] < 1:
+        raise CommandError("--projection NAME goes with no dead letters.", returncode=2)
+    if options["rebuild"] and options["abort"]:
+        raise CommandError("Either --rebuild or --abort.", returncode=2)
     try:
-        return upkeep.of_projection(options["projection"])
+        return registry.projection(name)
     except KeyError:
-        raise CommandError(
-            f"There is no projection {options['projection']!r}.", returncode=2
-        ) from None
+        raise CommandError(f"There is no projection {name!r}.", returncode=2) from None
 
 
 def _letter(one: DeadLetter) -> dict[str, Any]:

@@ -83,7 +83,7 @@ def drop(_apps, editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0002_users_to_outbox'),
+        ('accounts', '0003_deletions_are_told'),
     ]
 
     operations = [

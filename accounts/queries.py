@@ -1,0 +1,116 @@
+"""What other apps may know of users. Read from the primary, never a replica."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import F, Func, Q, TextField, Value
+from django.db.models.functions import Concat
+
+from accounts.models import User
+
+NOBODY: Final = "Somebody"
+"""How people are shown that gave no name: a part of their address is nobody's business."""
+_APART: Final = " -_.,;:'\"’()/&+\t"
+"""What stands between words, beside blanks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """What anybody who is signed in may know of a user."""
+
+    id: UUID
+    name: str
+    search_name: str
+    """The name without accents, in small letters, words apart by single blanks."""
+    is_active: bool
+
+
+class Folded(Func):
+    """Without accents, in small letters, punctuation as blanks: what names are compared by.
+
+    `fold` does the same to what people type. Only marks that sit on letters of Latin, Greek and
+    Cyrillic (U+0300 … U+036F) are left out: elsewhere they are letters of their own.
+    """
+
+    arity = 1
+    output_field = TextField()
+    template = (
+        "btrim(regexp_replace(translate(lower(regexp_replace("
+        "normalize(%(expressions)s, NFKD), '[\u0300-\u036f]', '', 'g')), {apart}, {blanks}), "
+        "' +', ' ', 'g'))"
+    ).format(apart="'" + _APART.replace("'", "''") + "'", blanks="'" + " " * len(_APART) + "'")
+
+    def as_cockroachdb(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Leave accents as they are, where the database cannot take them apart."""
+        return self.as_sql(compiler, connection, template="lower(%(expressions)s)", **context)
+
+
+def fold(text: str) -> str:
+    """Return what `Folded` makes of `text`."""
+    plain = "".join(
+        letter
+        for letter in unicodedata.normalize("NFKD", text)
+        if not "\u0300" <= letter <= "\u036f"
+    )
+    return " ".join(plain.lower().translate(str.maketrans(_APART, " " * len(_APART))).split())
+
+
+def people(*, ids: Iterable[UUID]) -> Mapping[UUID, Person]:
+    """Return the users of these ids; unknown ones are missing."""
+    return {person.id: person for person in _people(User.objects.filter(pk__in=list(ids)))}
+
+
+def find_people(
+    *,
+    words: Sequence[str],
+    without: Iterable[UUID],
+    after: tuple[str, UUID] | None,
+    limit: int,
+) -> Sequence[Person]:
+    """Return active users in whose name each of `words` begins a word, by name.
+
+    :param words: folded ones, at least one.
+    :param without: who is not to be found.
+    :param after: `search_name` and id of the last one of the page before.
+    """
+    rows = _folded(User.objects.active()).exclude(pk__in=list(without))
+    for word in words:
+        rows = rows.filter(Q(_folded__startswith=word) | Q(_folded__contains=f" {word}"))
+    if after is not None:
+        name, last = after
+        rows = rows.filter(Q(_folded__gt=Value(name)) | Q(_folded=name, pk__gt=last))
+    return _people(rows.order_by("_folded", "pk")[:limit])
+
+
+class _Bytewise(Func):
+    """Sorts as MongoDB does, whatever the language of the database."""
+
+    function = ""
+    template = '(%(expressions)s) COLLATE "C"'
+    output_field = TextField()
+
+
+def _folded(rows: Any) -> Any:
+    return rows.annotate(
+        _folded=_Bytewise(Folded(Concat(F("first_name"), Value(" "), F("last_name"))))
+    )
+
+
+def _people(rows: Any) -> list[Person]:
+    if "_folded" not in rows.query.annotations:
+        rows = _folded(rows)
+    found = rows.values_list("pk", "first_name", "last_name", "is_active", "_folded")
+    return [
+        Person(
+            id=pk,
+            name=f"{first} {last}".strip() or NOBODY,
+            search_name=folded,
+            is_active=active,
+        )
+        for pk, first, last, active, folded in found
+    ]

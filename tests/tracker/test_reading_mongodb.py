@@ -1,0 +1,322 @@
+"""Leaderboard, search and analytics: MongoDB and PostgreSQL give the same answer, at any time."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from outbox.events import MONGODB
+from outbox.watermark import waiting_since
+from tests.homes import databases_of
+from tests.tracker.world import NOW, Caller, deliver, documents, somebody
+from tracker.models import PointsDay
+from tracker.queries.analytics import analytics, mongodb_has_all_of
+from tracker.queries.leaderboard import Period, leaderboard
+from tracker.queries.search import SearchTooShort, search_people
+from tracker.services import timers, todos
+from tracker.services.friends import accept_friendship, block_person, request_friendship
+from tracker.services.reports import file_report
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=databases_of("tracker"))
+DAY = dt.timedelta(days=1)
+NAMES = [
+    "Zoë Ångström", "zoe angler", "Łukasz Nowak", "Иван Петров", "Jean-Luc O'Hara", "Ann-Marie",
+    "ann arbor", "Šárka Nová", "李 小龍", "Émile  Zola", "Zoe Angstrom", "Ann%a_b",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def empty(mongodb):
+    """Begin without documents."""
+
+
+@pytest.fixture
+def crowd(db):
+    """Fourteen users with points, this week and before, many of them equal."""
+    chance = random.Random(7)
+    people = [somebody(f"Person{number}", chance.choice("AB")) for number in range(14)]
+    for person in people:
+        for _ in range(chance.randint(0, 3)):
+            at = NOW - chance.choice([0, 1, 6, 30]) * DAY
+            points = chance.choice([5, 10])
+            todos.create_todo(user_id=person.pk, at=at, title="x", points=points, done=True)
+    people[3].is_active = False
+    people[3].save()
+    for other in people[4:8]:
+        request_friendship(user_id=people[0].pk, other_id=other.pk, at=NOW)
+        accept_friendship(user_id=other.pk, other_id=people[0].pk, at=NOW)
+    return people
+
+
+def in_both_stores(settings, ask):
+    """Return what `ask` answers with MongoDB and without it."""
+    deliver()
+    with_it = ask()
+    url, settings.MONGO_URL = settings.MONGO_URL, ""
+    without_it = ask()
+    settings.MONGO_URL = url
+    return with_it, without_it
+
+
+def walk(user, period, limit):
+    """Return every page, forth and back again."""
+    pages = [leaderboard(user_id=user.pk, period=period, at=NOW, limit=limit)]
+    while pages[-1].next:
+        pages.append(
+            leaderboard(user_id=user.pk, period=period, at=NOW, limit=limit, cursor=pages[-1].next)
+        )
+    back = [pages[-1]]
+    while back[-1].previous:
+        back.append(
+            leaderboard(
+                user_id=user.pk, period=period, at=NOW, limit=limit, cursor=back[-1].previous
+            )
+        )
+    assert [p.items for p in reversed(back)] == [p.items for p in pages]
+    return [place for page in pages for place in page.items], pages[0].me
+
+
+@pytest.mark.parametrize("period", Period)
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_the_leaderboard_is_the_same_and_its_ranks_are_right(
+    crowd, settings, period, limit
+) -> None:
+    for person in (crowd[0], crowd[5], crowd[13]):
+        shown, again = in_both_stores(settings, lambda p=person: walk(p, period, limit))
+        assert shown == again
+        items, me = shown
+        points = [place.points for place in items]
+        assert points == sorted(points, reverse=True)
+        assert [place.rank for place in items] == [
+            1 + sum(other > one for other in points) for one in points
+        ]
+        listed = [place for place in items if place.is_me]
+        assert listed == ([me] if me.rank else [])
+        assert crowd[3].pk not in {place.user_id for place in items}
+
+
+def test_the_weeks_leaderboard_forgets_last_week_without_an_event(ann, settings) -> None:
+    todos.create_todo(user_id=ann.pk, at=NOW, title="x", points=9, done=True)
+    other = Caller(somebody("Other")).user
+    deliver()
+
+    def names(at):
+        page = leaderboard(user_id=other.pk, period=Period.WEEK, at=at)
+        return [place.name for place in page.items]
+
+    assert names(NOW) == ["Ann Archer"]
+    assert names(NOW + 4 * DAY) == ["Ann Archer"]  # Sunday
+    assert names(NOW + 5 * DAY) == []
+
+
+def test_ones_own_points_are_shown_before_mongodb_has_them(ann, ben) -> None:
+    todos.create_todo(user_id=ben.pk, at=NOW, title="x", points=20, done=True)
+    deliver()
+    todos.create_todo(user_id=ann.pk, at=NOW, title="x", points=30, done=True)
+
+    board = leaderboard(user_id=ann.pk, period=Period.ALL, at=NOW)
+
+    assert [(place.rank, place.name) for place in board.items] == [
+        (1, "Ann Archer"),
+        (2, "Ben Baker"),
+    ]
+    assert board.me.rank == 1
+    assert documents("users")[str(ann.pk)]["total_points"] == 0
+
+
+def test_a_page_of_the_leaderboard_survives_points_that_come_meanwhile(crowd) -> None:
+    deliver()
+    first = leaderboard(user_id=crowd[0].pk, period=Period.ALL, at=NOW, limit=4)
+    newcomer = somebody("New")
+    todos.create_todo(user_id=newcomer.pk, at=NOW, title="x", points=1_000, done=True)
+    deliver()
+
+    second = leaderboard(user_id=crowd[0].pk, period=Period.ALL, at=NOW, limit=4, cursor=first.next)
+
+    assert not {p.user_id for p in first.items} & {p.user_id for p in second.items}
+    assert second.items[0].rank is not None
+    assert second.items[0].rank > 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "zo",
+        "ZOË ang",
+        "nov",
+        "иван",
+        "小龍 李",
+        "o hara",
+        "jean-luc",
+        "ann",
+        "ann%",
+        "a%n",
+        "nobody",
+    ],
+)
+def test_a_search_is_the_same_and_looks_at_the_beginnings_of_words(ann, settings, text) -> None:
+    for name in NAMES:
+        first, _, last = name.partition(" ")
+        somebody(first, last).save()
+    somebody("Zoe", "Inactive", is_active=False)
+
+    def found():
+        pages, cursor = [], None
+        while True:
+            page = search_people(user_id=ann.pk, text=text, cursor=cursor, limit=2)
+            pages += [person.name for person in page.items]
+            cursor = page.next
+            if cursor is None:
+                return pages
+
+    with_it, without_it = in_both_stores(settings, found)
+    assert with_it == without_it
+    expected = {
+        "zo": 4, "ZOË ang": 3, "nov": 1, "иван": 1, "小龍 李": 1, "o hara": 1, "jean-luc": 1,
+        "ann": 3, "ann%": 1, "a%n": 0, "nobody": 0,
+    }  # fmt: skip
+    assert len(with_it) == expected[text], with_it
+
+
+def test_nobody_is_found_by_address_nor_who_blocks_or_is_blocked(ann, ben, settings) -> None:
+    somebody("Cara", "Cook")
+    block_person(user_id=ben.pk, other_id=ann.pk, at=NOW)
+
+    def names(user, text):
+        return [person.name for person in search_people(user_id=user.pk, text=text).items]
+
+    with_it, without_it = in_both_stores(
+        settings,
+        lambda: [
+            names(ann, "ben"),
+            names(ben, "ann"),
+            names(ann, "cara"),
+            names(ann, "example"),
+            names(ann, "cara.cook@example.com"),
+        ],
+    )
+    assert with_it == without_it == [[], [], ["Cara Cook"], [], []]
+    with pytest.raises(SearchTooShort):
+        search_people(user_id=ann.pk, text=" a -b ")
+
+
+ZONES = ["UTC", "Pacific/Kiritimati", "America/St_Johns", "Europe/Vienna", "America/Havana"]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_analytics_are_the_same_in_every_zone(ann, ben, settings, zone) -> None:
+    chance = random.Random(zone)
+    for who in (ann, ben):
+        for _ in range(30):
+            at = NOW - chance.random() * 20 * DAY
+            todos.create_todo(
+                user_id=who.pk, at=at, title="x", points=chance.randint(0, 9), done=True
+            )
+        clock = NOW - 15 * DAY
+        for _ in range(6):
+            timer = timers.start_timer(user_id=who.pk, at=clock)
+            for verb in chance.choice([["stop"], ["pause", "resume", "stop"], ["pause", "stop"]]):
+                clock += chance.random() * 1.5 * DAY
+                getattr(timers, f"{verb}_timer")(user_id=who.pk, timer_id=timer.pk, at=clock)
+        timers.start_timer(user_id=who.pk, at=clock)
+        for back in range(0, 12, 3):
+            file_report(
+                user_id=who.pk,
+                day=(NOW - back * DAY).date(),
+                hours=Decimal("7.25"),
+                mood=chance.choice([None, 1, 4]),
+                at=NOW,
+            )
+
+    def ask():
+        return analytics(
+            user_id=ann.pk,
+            first=(NOW - 18 * DAY).date(),
+            last=(NOW + DAY).date(),
+            timezone=zone,
+            at=NOW + DAY / 7,
+        )
+
+    with_it, without_it = in_both_stores(settings, ask)
+    assert with_it == without_it
+    assert with_it.totals.points == sum(day.points for day in with_it.days) > 0
+    assert with_it.totals.hours_tracked > 24
+    assert all(day.hours_tracked <= 25 for day in with_it.days)
+
+
+def test_hours_are_cut_at_the_users_own_midnight_also_when_clocks_change(ann) -> None:
+    # In Vienna 29 March 2026 has 23 hours.
+    timer = timers.start_timer(user_id=ann.pk, at=dt.datetime(2026, 3, 28, 22, tzinfo=dt.UTC))
+    timers.stop_timer(
+        user_id=ann.pk, timer_id=timer.pk, at=dt.datetime(2026, 3, 30, 0, tzinfo=dt.UTC)
+    )
+
+    found = analytics(
+        user_id=ann.pk,
+        first=dt.date(2026, 3, 28),
+        last=dt.date(2026, 3, 30),
+        timezone="Europe/Vienna",
+        at=NOW,
+    )
+
+    assert [day.hours_tracked for day in found.days] == [1.0, 23.0, 2.0]
+
+
+def test_ones_own_figures_are_never_late(ann, as_ann) -> None:
+    """Before, while and after MongoDB gets what the caller wrote."""
+    deliver()
+    today = timezone.now().date().isoformat()
+
+    def completed() -> int:
+        answer = as_ann("GET", "/api/reports/analytics", to=today, timezone="UTC").json()
+        return answer["totals"]["todosCompleted"]
+
+    for number in range(1, 4):
+        as_ann("POST", "/api/todos", {"title": "x", "done": True})
+        assert completed() == number
+        assert not mongodb_has_all_of(user_id=ann.pk)
+        deliver()
+        assert mongodb_has_all_of(user_id=ann.pk)
+        assert completed() == number
+
+
+def test_what_others_wrote_keeps_nobody_from_mongodb(ann, ben) -> None:
+    todos.create_todo(user_id=ann.pk, at=NOW, title="x")
+    deliver()
+    assert waiting_since(MONGODB) is None
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE tracker_standing SET wrote_at = now() - interval '2 minutes'")
+    todos.create_todo(user_id=ben.pk, at=NOW, title="x")
+
+    assert mongodb_has_all_of(user_id=ann.pk)
+    assert not mongodb_has_all_of(user_id=ben.pk)
+
+
+def test_documents_hold_what_rows_hold_and_go_with_them(ann, ben) -> None:
+    todo = todos.create_todo(user_id=ann.pk, at=NOW, title="Write", tags=["a"], done=True, points=7)
+    timer = timers.start_timer(user_id=ann.pk, at=NOW)
+    friendship = request_friendship(user_id=ann.pk, other_id=ben.pk, at=NOW)
+    report = file_report(user_id=ann.pk, day=NOW.date(), hours=Decimal("1.5"), at=NOW).report
+    deliver()
+
+    shown = documents("todos")[str(todo.pk)]
+    assert (shown["title"], shown["tags"], shown["completed_at"]) == ("Write", ["a"], NOW)
+    assert documents("timers")[str(timer.pk)]["intervals"] == [
+        {"started_at": NOW, "ended_at": None}
+    ]
+    assert documents("friendships")[str(friendship.pk)]["status"] == "pending"
+    assert documents("daily_reports")[str(report.pk)]["hours"] == 1.5
+    user = documents("users")[str(ann.pk)]
+    assert (user["total_points"], user["week_start"], user["week_points"]) == (7, "2026-03-16", 7)
+    assert "email" not in user
+
+    ann.delete()
+    deliver()
+    assert all(not documents(name) for name in ("todos", "timers", "friendships", "daily_reports"))
+    assert set(documents("users")) == {str(ben.pk)}
+    assert not PointsDay.objects.exists()

@@ -1,0 +1,1 @@
+"""What people do: todos, timers, friends, daily reports, and points for it."""

@@ -1,0 +1,66 @@
+"""Who calls, and what they called before with the same key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from ninja import Header
+from pydantic import StringConstraints
+
+from common.access import Identity
+from common.schemas import AnswerSchema
+from tracker.services.idempotency import LONGEST_KEY, once
+
+IdempotencyKey = Annotated[
+    Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_KEY)] | None,
+    Header(
+        alias="Idempotency-Key",
+        description="The same key with the same request again gets the first answer, for 24 h.",
+    ),
+]
+REPLAYED = "Idempotency-Replayed"
+
+
+def user_id_of(request: HttpRequest) -> UUID:
+    """Return the id of the user who calls; the gate let nobody else in."""
+    identity: Identity = request.auth  # type: ignore[attr-defined]  # ninja's
+    if identity.user is None:
+        raise TypeError("Machines hold no scope of the tracker.")
+    key: UUID = identity.user.pk
+    return key
+
+
+def answer_once(
+    request: HttpRequest,
+    response: HttpResponse,
+    key: str | None,
+    perform: Callable[[], Any],
+    answer: type[AnswerSchema],
+) -> Any:
+    """Perform, or give the answer that the same request with the same key got.
+
+    :param perform: returns what `answer` is made from.
+    """
+    if key is None:
+        return perform()
+
+    def as_json() -> Any:
+        made = answer.model_validate(perform(), from_attributes=True)
+        return made.model_dump(mode="json", by_alias=False)
+
+    found = once(
+        user_id=user_id_of(request),
+        key=key,
+        operation=f"{request.method} {request.path}",
+        body=json.loads(request.body) if request.body else None,
+        perform=as_json,
+        at=timezone.now(),
+    )
+    if found.replayed:
+        response[REPLAYED] = "true"
+    return found.body

@@ -1,0 +1,3 @@
+"""What people ask of the tracker."""
+
+from __future__ import annotations

@@ -20,12 +20,13 @@ from tests.waiting import eventually
 
 PROCESSES = 2
 _SHELL = """
-import contextlib, json, sys
+import json, os, sys
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what is logged is no answer
 for line in sys.stdin:
     result = None
-    with contextlib.redirect_stdout(sys.stderr):
-        exec(json.loads(line))
-    print(json.dumps(result), flush=True)
+    exec(json.loads(line))
+    print(json.dumps(result), file=answers, flush=True)
 """
 _MAKE = """
 from django.contrib.auth import login
@@ -64,7 +65,7 @@ class SessionSite:
         self.database_url = database_url
         self._made = 0
         self._shell = subprocess.Popen(
-            [sys.executable, "manage.py", "shell", "-c", _SHELL],
+            [sys.executable, "manage.py", "shell", "--no-imports", "-c", _SHELL],
             cwd=ROOT,
             env=site.environment,
             stdin=subprocess.PIPE,

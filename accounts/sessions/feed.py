@@ -154,6 +154,11 @@ def is_live() -> bool:
     return time.monotonic() - _ear.heard < BELIEVED_SECONDS
 
 
+def heard_until() -> float:
+    """Return the `time.monotonic()` before which nothing happened that was not heard."""
+    return _ear.heard
+
+
 def times() -> int:
     """Return how often this process began to listen; another number means a gap before it."""
     return _ear.times

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 
 from accounts.sessions import feed, vouching
 from accounts.sessions.memory import EVERYTHING, memory
@@ -24,9 +25,13 @@ class _Teller:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._times = 0
-        """Which beginning of the feed the two below belong to."""
-        self._begun = "0"
+        """Which beginning of the feed the others belong to."""
+        self._begun = ""
         self._joined = False
+        self._next: tuple[str, float] | None = None
+        """A time of Redis's, and a later one of ours: once the primary has answered after the
+        second, everything before the first was heard."""
+        self._heard = ""
 
     def keep_telling(self) -> None:
         if self._thread is not None:
@@ -53,30 +58,35 @@ class _Teller:
 
     def tell(self) -> None:
         """Tell what Redis does not know yet."""
-        # In this order: what is heard after the first two lines is not claimed below.
-        times, hears = feed.times(), feed.is_live()
+        # In this order: what is heard after the first lines is not claimed below.
+        times, hears, until = feed.times(), feed.is_live(), feed.heard_until()
         news = memory.untold()
         if not redis.configured():
             memory.told(news)
             return
         if times != self._times:
-            self._times, self._begun, self._joined = times, "0", False
+            self._times, self._begun, self._joined = times, "", False
+            self._next, self._heard = None, ""
+        if self._next is not None and until > self._next[1]:
+            self._heard, self._next = self._next[0], None
         some = dict(list(news.items())[:MOST_AT_ONCE])
-        heard = vouching.tell(
+        all_of_it = hears and len(some) == len(news)
+        answer = vouching.tell(
             [name for name in some if name != EVERYTHING],
             everything=EVERYTHING in some,
-            hears=hears and len(some) == len(news),
             begun=self._begun,
             joined=self._joined,
+            heard=self._heard if all_of_it else "",
         )
-        if heard is None:
+        if answer is None:
             return
         memory.told(some)
         if len(some) < len(news):
             memory.has_news.set()
-        elif hears:
-            self._begun = heard.now if self._begun == "0" else self._begun
-            self._joined = heard.joined
+        if hears:
+            self._begun = self._begun or answer.now
+            self._next = self._next or (answer.now, time.monotonic())
+            self._joined = answer.joined if all_of_it else self._joined
 
 
 _teller = _Teller()

@@ -2,12 +2,13 @@
 
 An entry carries Redis's time from before the primary was asked for it. It counts when
 
-- it was written to this very run of Redis: a restart may have lost the news of an end,
+- it was written to this very run of Redis, and nothing was evicted since: a restart or an eviction
+  may have lost the news of an end,
 - that time is later than the last news of its session and of its user, and
 - somebody has been listening to the primary, without a gap, since before that time.
 
 So a writer that was held up cannot bring a session back, and nobody's clock is compared with
-another's.
+another's; where Redis's own is set back, news is still later than every entry before it.
 """
 
 from __future__ import annotations
@@ -30,65 +31,69 @@ VOUCHED_SECONDS: Final = 3_600
 PREFIX: Final = "polystore:sessions:1:"
 """The number is the version of what is written: processes of two releases run side by side."""
 _LONGEST_READING: Final = 5
-_LONGEST_GAP: Final = 2
-"""Seconds between two signs of life of those who listen, after which nobody knows of all ends."""
-_JOINING: Final = 1
+_JOINING: Final = 2
 """Seconds that a process that begins to listen waits for another that listened all along."""
 
-_NOW = """
+_SCRIPT = """
+local prefix = ARGV[1]
+local watch = prefix .. 'watch'
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local prefix = ARGV[1]
-"""
-_RUN = """
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') or ''
 local function text(number) return string.format('%.0f', number) end
 local function ended(name)
     return tonumber(redis.call('GET', prefix .. 'ended:' .. name) or '-1')
 end
-local since = tonumber(redis.call('HGET', prefix .. 'watch', 'since') or 'inf')
-"""
-_ASK = f"""{_NOW}{_RUN}
-local found = redis.call('HMGET', prefix .. 'entry:' .. ARGV[2], 'asked', 'run', 'user', 'text')
-if not found[1] or found[2] ~= run then return {{text(now), run}} end
-local asked = tonumber(found[1])
-if asked > now or asked <= since or asked <= ended(ARGV[2]) or asked <= ended(found[3]) then
-    return {{text(now), run}}
+local function run()
+    local id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+    local evicted = string.match(redis.call('INFO', 'stats'), 'evicted_keys:(%d+)')
+    return id and evicted and id .. ':' .. evicted or ''
 end
-return {{text(now), run, found[1], found[4]}}
+local function overtaken(asked, name, user)
+    local since = tonumber(redis.call('HGET', watch, 'since') or 'inf')
+    return asked > now or asked <= since or asked <= ended(name) or asked <= ended(user)
+end
 """
-_KEEP = f"""{_NOW}{_RUN}
+# ARGV: prefix, hash of the key.
+_ASK = f"""{_SCRIPT}
+local current = run()
+local found = redis.call('HMGET', prefix .. 'entry:' .. ARGV[2], 'asked', 'run', 'user', 'text')
+if not found[1] or found[2] ~= current or overtaken(tonumber(found[1]), ARGV[2], found[3]) then
+    return {{text(now), current}}
+end
+return {{text(now), current, found[1], found[4]}}
+"""
+# ARGV: prefix, hash of the key, user, when Redis was asked and its run then, the entry.
+_KEEP = f"""{_SCRIPT}
 local asked = tonumber(ARGV[4])
-if ARGV[5] ~= run or now - asked > {_LONGEST_READING} * 1000000 or asked <= since
-   or asked <= ended(ARGV[2]) or asked <= ended(ARGV[3]) then return 0 end
+if ARGV[5] == '' or ARGV[5] ~= run() or now - asked > {_LONGEST_READING} * 1000000
+   or overtaken(asked, ARGV[2], ARGV[3]) then return 0 end
 local key = prefix .. 'entry:' .. ARGV[2]
-redis.call('HSET', key, 'asked', ARGV[4], 'run', run, 'user', ARGV[3], 'text', ARGV[6])
+redis.call('HSET', key, 'asked', ARGV[4], 'run', ARGV[5], 'user', ARGV[3], 'text', ARGV[6])
 redis.call('EXPIRE', key, {VOUCHED_SECONDS})
+if asked > tonumber(redis.call('HGET', watch, 'clock') or '0') then
+    redis.call('HSET', watch, 'clock', ARGV[4])
+end
 return 1
 """
-# ARGV: prefix, whether the caller hears, when it began to (Redis's time, 0: now), whether it has
-# joined those who hear, whether everything ended; then names of what ended.
-_TELL = f"""{_NOW}
-local watch = prefix .. 'watch'
-local function text(number) return string.format('%.0f', number) end
+# ARGV: prefix, whether everything ended, when the caller began to hear ('' while it does not),
+# whether it has joined, until when it has heard all; then names of what ended.
+_TELL = f"""{_SCRIPT}
+now = math.max(now, tonumber(redis.call('HGET', watch, 'clock') or '0') + 1)
+redis.call('HSET', watch, 'clock', text(now))
 for place = 6, #ARGV do
     redis.call('SET', prefix .. 'ended:' .. ARGV[place], text(now), 'EX', {VOUCHED_SECONDS + 60})
 end
-if ARGV[5] == '1' then redis.call('HSET', watch, 'since', text(now)) end
-if ARGV[2] == '0' then return {{text(now), 0}} end
+if ARGV[2] == '1' then redis.call('HSET', watch, 'since', text(now)) end
+local begun, joined, heard = tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
+if not begun or not heard then return {{text(now), 0}} end
 local last = tonumber(redis.call('HGET', watch, 'last') or '0')
-local begun = tonumber(ARGV[3])
-local joined = ARGV[4] == '1'
-if begun == 0 then return {{text(now), 0}} end
-if joined and (now - last > {_LONGEST_GAP} * 1000000 or last > now) then
+if not joined and last < begun then
+    if now - begun <= {_JOINING} * 1000000 then return {{text(now), 0}} end
     redis.call('HSET', watch, 'since', text(now))
-elseif not joined then
-    if last < begun and now - begun <= {_JOINING} * 1000000 then return {{text(now), 0}} end
-    if last < begun or last > now or now - last > {_LONGEST_GAP} * 1000000 then
-        redis.call('HSET', watch, 'since', text(now))
-    end
+elseif redis.call('HEXISTS', watch, 'since') == 0 then
+    redis.call('HSET', watch, 'since', text(now))
 end
-redis.call('HSET', watch, 'last', text(now))
+if heard > last then redis.call('HSET', watch, 'last', text(heard)) end
 return {{text(now), 1}}
 """
 
@@ -109,10 +114,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What a teller knows of its place among those who listen."""
+    """What Redis said to a teller."""
 
     now: str
+    """Redis's time."""
     joined: bool
+    """Whether those who listen, the caller included, have heard of all ends without a gap."""
 
 
 def ask(key_hash: str) -> Answer | None:
@@ -138,18 +145,18 @@ def keep(entry: Entry, answer: Answer) -> None:
 
 
 def tell(
-    names: Sequence[str], *, everything: bool, hears: bool, begun: str, joined: bool
+    names: Sequence[str], *, everything: bool, begun: str, joined: bool, heard: str
 ) -> Heard | None:
-    """Tell Redis what ended, and then that its caller has heard of everything.
+    """Tell Redis what ended, and then until when its caller has heard of everything.
 
     :param names: hashes of keys, ids of users.
-    :param hears: whether the caller listens to the primary now.
-    :param begun: Redis's time when it began to; "0" asks for it.
+    :param begun: Redis's time when the caller had begun to listen; "" while it does not listen.
     :param joined: what the last call returned.
+    :param heard: Redis's time before which nothing ended that the caller has not told; "" where it
+        cannot say.
     :returns: None where Redis cannot be told.
     """
-    flags = (str(int(hears)), begun, str(int(joined)), str(int(everything)))
-    found = _run(_TELL, *flags, *names)
+    found = _run(_TELL, str(int(everything)), begun, str(int(joined)), heard, *names)
     return None if found is None else Heard(now=found[0].decode(), joined=bool(found[1]))
 
 

@@ -1,4 +1,4 @@
-"""The site with one small page that says who asks, for gunicorn.
+"""The site with small pages that say who asks, sign in and sign out, for gunicorn.
 
 Settings, middleware and gunicorn's configuration are production's. Every answer names the process
 that gave it.
@@ -14,6 +14,7 @@ import django
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
 django.setup()
@@ -34,7 +35,43 @@ def ready(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ready")
 
 
-urlpatterns = [path("who", who), path("ready", ready)]
+@csrf_exempt
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Sign the user in whose id is posted, without a password: its hash is not what is measured."""
+    from django.contrib.auth import get_user_model, login
+
+    user = get_user_model()._default_manager.filter(pk=request.POST["user"], is_active=True).first()
+    if user is None:
+        return HttpResponse(status=401)
+    login(request, user)
+    return HttpResponse(str(user.pk))
+
+
+@csrf_exempt
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """Sign out."""
+    from django.contrib.auth import logout
+
+    logout(request)
+    return HttpResponse()
+
+
+@csrf_exempt
+def count(request: HttpRequest) -> HttpResponse:
+    """Write to the session, as a basket does."""
+    if not request.user.is_authenticated:
+        return HttpResponse(status=401)
+    request.session["count"] = request.session.get("count", 0) + 1
+    return HttpResponse(str(request.session["count"]))
+
+
+urlpatterns = [
+    path("who", who),
+    path("ready", ready),
+    path("sign-in", sign_in),
+    path("sign-out", sign_out),
+    path("count", count),
+]
 
 
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.cookies import SimpleCookie
 from typing import Any
+from urllib.parse import urlencode
 
-import httpx
 import psycopg
 
 from tests.running_site import ROOT, Site
@@ -20,13 +21,16 @@ from tests.waiting import eventually
 
 PROCESSES = 2
 _SHELL = """
-import json, os, sys
+import json, os, sys, traceback
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what is logged is no answer
 for line in sys.stdin:
-    result = None
-    exec(json.loads(line))
-    print(json.dumps(result), file=answers, flush=True)
+    result, error = None, ""
+    try:
+        exec(json.loads(line))
+    except Exception:
+        error = traceback.format_exc()
+    print(json.dumps([error, result]), file=answers, flush=True)
 """
 _MAKE = """
 from django.contrib.auth import login
@@ -56,6 +60,16 @@ class Person:
     cookies: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the site said to one request."""
+
+    status: int
+    """0 where it said nothing."""
+    process: str = ""
+    cookie: str = ""
+
+
 class SessionSite:
     """The processes, and questions to all of them."""
 
@@ -80,14 +94,18 @@ class SessionSite:
             shell.stdin.close()
 
     def run(self, code: str) -> Any:
-        """Run code in a process of the site that serves nobody; return what it calls `result`."""
+        """Run code in a process of the site that serves nobody; return what it calls `result`.
+
+        :raises RuntimeError: where it raised.
+        """
         shell = self._shell
         assert shell.stdin is not None and shell.stdout is not None
         shell.stdin.write(json.dumps(code) + "\n")
         shell.stdin.flush()
-        said = shell.stdout.readline()
-        assert said, "The code raised."
-        return json.loads(said)
+        error, result = json.loads(shell.stdout.readline())
+        if error:
+            raise RuntimeError(error)
+        return result
 
     def people(self, count: int, *, devices: int = 1) -> list[Person]:
         """Make people, signed in on so many devices each."""
@@ -96,9 +114,30 @@ class SessionSite:
         return [Person(user_id, tuple(keys)) for user_id, keys in self.run(code)]
 
     def ask(self, cookie: str) -> tuple[int, str]:
-        """Return status and process of one answer, on a connection of its own."""
-        answer = self.site.get("/who", cookies={"sessionid": cookie})
-        return answer.status_code, answer.headers.get("X-Process", "")
+        """Return status and process of one answer; 0 where none came."""
+        answer = self.send("GET", "/who", cookie=cookie)
+        return answer.status, answer.process
+
+    def send(self, method: str, path: str, *, cookie: str = "", **form: str) -> Answer:
+        """Make one request on a connection of its own, so that any process may answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=30)
+        headers = {"Connection": "close", "Content-Type": "application/x-www-form-urlencoded"}
+        if cookie:
+            headers["Cookie"] = f"sessionid={cookie}"
+        try:
+            connection.request(method, path, body=urlencode(form), headers=headers)
+            response = connection.getresponse()
+            response.read()
+        except (OSError, http.client.HTTPException):
+            return Answer(status=0)
+        finally:
+            connection.close()
+        given: SimpleCookie = SimpleCookie(response.headers.get("Set-Cookie", ""))
+        return Answer(
+            status=response.status,
+            process=response.headers.get("X-Process", ""),
+            cookie=given["sessionid"].value if "sessionid" in given else cookie,
+        )
 
     def ask_all(self, *cookies: str) -> set[int]:
         """Ask every process about each session; return the statuses."""
@@ -133,54 +172,6 @@ class SessionSite:
         return last
 
 
-class Crowd:
-    """People who keep asking, each with a session of their own; what they were told."""
-
-    def __init__(self, site: SessionSite, cookies: list[str]) -> None:
-        """Describe them."""
-        self.site = site
-        self.cookies = cookies
-        self.answers: list[tuple[float, float, str, int]] = []
-        """Begin, end (monotonic), cookie, status."""
-        self._over = threading.Event()
-
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Ask all the time in this block."""
-        threads = [threading.Thread(target=self._ask, args=[cookie]) for cookie in self.cookies]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            for thread in threads:
-                thread.join()
-
-    def statuses(self, *, since: float = 0.0) -> set[int]:
-        """Return the statuses of requests that began then or later."""
-        return {status for begun, _, _, status in self.answers if begun >= since}
-
-    def accepted_after(self, moment: float, cookie: str) -> float:
-        """Return how long after that moment a request was begun that was accepted."""
-        begins = [
-            begun - moment
-            for begun, _, asked, status in self.answers
-            if asked == cookie and status == 200
-        ]
-        return max(begins, default=0.0)
-
-    def _ask(self, cookie: str) -> None:
-        while not self._over.is_set():
-            begun = time.monotonic()
-            try:
-                status, _ = self.site.ask(cookie)
-            except httpx.TransportError:
-                status = 0
-            self.answers.append((begun, time.monotonic(), cookie, status))
-            self._over.wait(0.005)
-
-
 @contextmanager
 def session_site(environment: Mapping[str, str]) -> Iterator[SessionSite]:
     """Migrate and run PROCESSES processes over the servers that `environment` names."""
@@ -194,17 +185,10 @@ def session_site(environment: Mapping[str, str]) -> Iterator[SessionSite]:
             WEB_CONCURRENCY=str(PROCESSES),
         )
         found = SessionSite(site, environment["DATABASE_URL"])
-        eventually(lambda: _serves(site), seconds=60)
+        eventually(lambda: found.send("GET", "/ready").status == 200, seconds=60)
         try:
             yield found
         finally:
             found.close()
     finally:
         site.stop()
-
-
-def _serves(site: Site) -> bool:
-    try:
-        return site.get("/ready").status_code == 200
-    except httpx.TransportError:
-        return False

@@ -22,6 +22,7 @@ from tests.waiting import eventually
 PROCESSES = 2
 _SHELL = """
 import json, os, sys, traceback
+from django.db import close_old_connections
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what is logged is no answer
 for line in sys.stdin:
@@ -30,6 +31,8 @@ for line in sys.stdin:
         exec(json.loads(line))
     except Exception:
         error = traceback.format_exc()
+    finally:
+        close_old_connections()
     print(json.dumps([error, result]), file=answers, flush=True)
 """
 _MAKE = """
@@ -132,7 +135,9 @@ class SessionSite:
             return Answer(status=0)
         finally:
             connection.close()
-        given: SimpleCookie = SimpleCookie(response.headers.get("Set-Cookie", ""))
+        given: SimpleCookie = SimpleCookie()
+        for line in response.headers.get_all("Set-Cookie", []):
+            given.load(line)
         return Answer(
             status=response.status,
             process=response.headers.get("X-Process", ""),

@@ -62,10 +62,7 @@ class Memory:
         :param read_at: when the primary was asked, where somebody else asked it.
         """
         with self._lock:
-            if any(
-                (news := self._news.get(name)) is not None and news.at >= begun
-                for name in (entry.key_hash, entry.user_id, EVERYTHING)
-            ):
+            if self.heard_since(begun, entry.key_hash, entry.user_id):
                 return False
             self._drop(entry.key_hash)
             self._entries[entry.key_hash] = (entry, begun if read_at is None else read_at)
@@ -89,12 +86,27 @@ class Memory:
                 self._prune(at)
         self.has_news.set()
 
+    def heard_since(self, moment: float, *names: str) -> bool:
+        """Tell whether there was news of one of these, or of everything, then or later.
+
+        :param moment: at most NEWS_SECONDS ago.
+        """
+        return any(
+            (news := self._news.get(name)) is not None and news.at >= moment
+            for name in (*names, EVERYTHING)
+        )
+
     def begin_anew(self) -> None:
         """Forget everything, and what is being read: this process may have missed news."""
         with self._lock:
             known = self._news.get(EVERYTHING)
             told = known is None or known.told
             self._news[EVERYTHING] = _News(time.monotonic(), told=told)
+            self._forget(EVERYTHING)
+
+    def read_again(self) -> None:
+        """Forget the entries, but no news: the next request for each reads it once more."""
+        with self._lock:
             self._forget(EVERYTHING)
 
     def untold(self) -> dict[str, float]:

@@ -86,7 +86,10 @@ class _Teller:
         if hears:
             self._begun = self._begun or answer.now
             self._next = self._next or (answer.now, time.monotonic())
-            self._joined = answer.joined if all_of_it else self._joined
+            if all_of_it and answer.joined != self._joined:
+                self._joined = answer.joined
+                # Redis did not take what was read meanwhile; it is to vouch for it from now on.
+                memory.read_again()
 
 
 _teller = _Teller()

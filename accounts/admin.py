@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.forms import AdminPasswordChangeForm
 
+import accounts.sessions.admin  # noqa: F401 - registers sessions
 from accounts import services
 from accounts.models import User
 from accounts.querysets import UserQuerySet

@@ -12,7 +12,10 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        """Have MongoDB show users."""
+        """Have MongoDB show users, and sessions know of sign-ins and of changes to users."""
         from accounts import projections
+        from accounts.sessions import changes, origin
 
         projections.connect()
+        changes.connect()
+        origin.connect()

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 ROUTERS: Final = {
     "": "databases.api",
+    "/auth/sessions": "accounts.sessions.api",
     "/backup": "databases.backup.api",
     "/health": "outbox.api",
     "/opportunity-zones": "caches.api",

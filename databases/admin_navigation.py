@@ -16,6 +16,7 @@ from databases.aliases import SPECS, Alias, declared_home
 
 ICONS = {
     "accounts.user": "person",
+    "accounts.session": "devices",
     "auth.group": "groups",
     "admin.logentry": "history",
     "customers.businessentity": "domain",

@@ -1,5 +1,6 @@
 """What accounts keeps. The rows live in the primary and are never read from a replica."""
 
+from accounts.models.sessions import Session
 from accounts.models.users import User
 
-__all__ = ["User"]
+__all__ = ["Session", "User"]

@@ -17,6 +17,7 @@ from config.settings.logging import *  # noqa: F403
 from config.settings.observability import *  # noqa: F403
 from config.settings.outbox import *  # noqa: F403
 from config.settings.security import *  # noqa: F403
+from config.settings.sessions import *  # noqa: F403
 from config.settings.stores import *  # noqa: F403
 
 django_stubs_ext.monkeypatch()
@@ -70,7 +71,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.sessions.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

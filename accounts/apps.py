@@ -12,7 +12,13 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        """Have MongoDB show users."""
+        """Have MongoDB show users, letters be sent, sign-ins be told of, and leavers forgotten."""
         from accounts import projections
+        from accounts.leaving import own
+        from accounts.mailing import delivery
+        from accounts.sign_in import telling
 
         projections.connect()
+        delivery.connect()
+        telling.connect()
+        own.register()

@@ -12,10 +12,16 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        """Have MongoDB show users, and sessions know of sign-ins and of changes to users."""
+        """Subscribe what accounts does: copies, letters, sessions, sign-ins, leavers."""
         from accounts import projections
+        from accounts.leaving import own
+        from accounts.mailing import delivery
         from accounts.sessions import changes, origin
+        from accounts.sign_in import telling
 
         projections.connect()
+        delivery.connect()
         changes.connect()
         origin.connect()
+        telling.connect()
+        own.register()

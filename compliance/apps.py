@@ -12,8 +12,11 @@ class ComplianceConfig(AppConfig):
     verbose_name = "Compliance"
 
     def ready(self) -> None:
-        """Have rows that are only ever added accepted while their database is down."""
+        """Accept rows that are only ever added while their database is down; export a person's."""
+        from accounts.leaving.forgetting import hold
+        from compliance import services
         from compliance.models import AuditRecord
         from outbox import spool
 
         spool.declare(AuditRecord)
+        hold(services.HOLDER)

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 ROUTERS: Final = {
     "": "databases.api",
+    "/auth": "accounts.api.auth",
+    "/auth/me": "accounts.api.leaving",
     "/auth/sessions": "accounts.sessions.api",
     "/backup": "databases.backup.api",
     "/health": "outbox.api",
@@ -44,6 +46,7 @@ ROUTERS: Final = {
     # Before /users, whose /users/{id} they would meet.
     "/users/leaderboard": "tracker.api.leaderboard",
     "/users/search": "tracker.api.search",
+    "/users": "accounts.api.users",
 }
 """Prefix under /api to the module whose `router` is mounted there."""
 

@@ -7,20 +7,12 @@ from typing import Final
 
 from django.conf import settings
 from django.http import HttpRequest
-from ninja.utils import check_csrf
 
 from common.access import ALL_SCOPES, USER_SCOPES, Identity, Scope
-from common.errors import PolystoreError
+from common.csrf import require_csrf
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _BEARER: Final = "bearer "
-
-
-class CsrfRefused(PolystoreError):
-    """A signed-in browser sent a change without the token that proves its page is ours."""
-
-    code, status, title = "access.csrf", 403, "CSRF token missing or wrong"
-    remedy = "Send the value of the cookie `csrftoken` in the header X-CSRFToken."
 
 
 def metrics_token(request: HttpRequest) -> Identity | None:
@@ -44,8 +36,8 @@ def session(request: HttpRequest) -> Identity | None:
     user = request.user if not bearer(request) else None
     if user is None or not user.is_authenticated or not user.is_active:
         return None
-    if request.method not in _SAFE and check_csrf(request) is not None:
-        raise CsrfRefused
+    if request.method not in _SAFE:
+        require_csrf(request)
     is_staff = bool(user.is_staff)
     return Identity(
         user=user,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import django_stubs_ext
 
+from config.settings.accounts import *  # noqa: F403
 from config.settings.admin import *  # noqa: F403
 from config.settings.alerts import *  # noqa: F403
 from config.settings.api import *  # noqa: F403
@@ -57,6 +58,11 @@ INSTALLED_APPS = [
     "compliance",
     "workspace",
     "tracker",
+    # Behind ours, whose templates go before theirs.
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    *SOCIAL_APPS,
 ]
 
 MIDDLEWARE = [
@@ -73,6 +79,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "accounts.sessions.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

@@ -56,6 +56,11 @@ CELERY_BEAT_SCHEDULE = {
     # Often enough for a lag of 30 s to be told soon, and for a sample of every minute.
     "outbox-watch": {"task": "outbox.watch", "schedule": 15.0, "options": {"expires": 15}},
     "outbox-prune": {"task": "outbox.prune", "schedule": 3600.0, "options": {"expires": 3600}},
+    "remove-expired-tokens": {
+        "task": "accounts.remove_expired_tokens",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     "tracker-prune-keys": {
         "task": "tracker.prune_keys",
         "schedule": 3600.0,

@@ -10,7 +10,7 @@ from django.utils import timezone
 from ninja import Router, Status
 
 from accounts.oauth.queries import personal_tokens_of
-from accounts.oauth.schemas import NewTokenAnswer, TokenBody, TokenList
+from accounts.oauth.schemas import NewTokenAnswer, TokenAnswer, TokenBody, TokenList
 from accounts.oauth.services import personal
 from common.access import signed_in, user_of
 
@@ -36,7 +36,8 @@ def create_token(request: HttpRequest, response: HttpResponse, body: TokenBody) 
         at=timezone.now(),
     )
     response["Cache-Control"] = "no-store"
-    return Status(201, NewTokenAnswer.of(made.token, made.value))
+    shown = TokenAnswer.model_validate(made.token, from_attributes=True)
+    return Status(201, shown.model_dump(by_alias=False) | {"value": made.value})
 
 
 @router.delete("/{uuid:token_id}", response={204: None}, summary="Revoke a personal token")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
@@ -41,11 +41,6 @@ class NewTokenAnswer(TokenAnswer):
 
     value: str
     """Shown now and never again."""
-
-    @classmethod
-    def of(cls, token: Any, value: str) -> NewTokenAnswer:
-        """Return the answer for a token's row and its value."""
-        return cls(value=value, **TokenAnswer.from_orm(token).model_dump())
 
 
 class TokenList(AnswerSchema):

@@ -29,6 +29,7 @@ MIGRATION_MODULES: dict[str, str | None] = {
 }
 
 OAUTH2_PROVIDER: dict[str, Any] = {
+    "OAUTH2_BACKEND_CLASS": "accounts.oauth.services.server.Core",
     "OAUTH2_SERVER_CLASS": "accounts.oauth.services.server.Server",
     "OAUTH2_VALIDATOR_CLASS": "accounts.oauth.services.protocol.Protocol",
     "SCOPES_BACKEND_CLASS": "accounts.oauth.policies.ClientScopes",

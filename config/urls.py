@@ -20,6 +20,7 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("api/", api.urls),
     path("account/", include("accounts.urls")),
+    path("", include("accounts.oauth.urls")),
     path("tracker/", include("tracker.urls")),
     path("admin/databases/overview/", admin.site.admin_view(databases_page), name=URL_NAME),
     path(

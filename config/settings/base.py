@@ -15,6 +15,7 @@ from config.settings.celery import *  # noqa: F403
 from config.settings.databases import *  # noqa: F403
 from config.settings.env import flag, integer, items, text
 from config.settings.logging import *  # noqa: F403
+from config.settings.oauth import *  # noqa: F403
 from config.settings.observability import *  # noqa: F403
 from config.settings.outbox import *  # noqa: F403
 from config.settings.security import *  # noqa: F403
@@ -51,6 +52,7 @@ INSTALLED_APPS = [
     "databases",
     "outbox",
     "accounts",
+    "oauth2_provider",
     "customers",
     "caches",
     "analytics",

@@ -61,6 +61,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "remove-expired-tokens": {
+        "task": "accounts.remove_expired_tokens",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     "tracker-prune-keys": {
         "task": "tracker.prune_keys",
         "schedule": 3600.0,

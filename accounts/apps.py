@@ -12,7 +12,9 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        """Have MongoDB show users."""
+        """Have MongoDB show users, and the roles' groups filled."""
         from accounts import projections
+        from accounts.roles import groups
 
         projections.connect()
+        groups.connect()

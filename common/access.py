@@ -57,8 +57,10 @@ class Scope(StrEnum):
 
 STAFF_SCOPES: Final = frozenset({Scope.OPERATIONS, Scope.BACKUPS, Scope.ADMIN, Scope.ZONES_WRITE})
 """Scopes that only staff can hold, by session or by token."""
+CLOSED_SCOPES: Final = frozenset({Scope.COMPLIANCE})
+"""Scopes that neither members nor superusers hold, but those alone whose role names them."""
 ALL_SCOPES: Final = frozenset(Scope)
-USER_SCOPES: Final = ALL_SCOPES - STAFF_SCOPES
+USER_SCOPES: Final = ALL_SCOPES - STAFF_SCOPES - CLOSED_SCOPES
 
 
 class Kind(StrEnum):

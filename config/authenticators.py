@@ -9,7 +9,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from ninja.utils import check_csrf
 
-from common.access import ALL_SCOPES, USER_SCOPES, Identity, Scope
+from accounts.roles.asking import scopes_of
+from common.access import Identity, Scope
 from common.errors import PolystoreError
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -46,13 +47,7 @@ def session(request: HttpRequest) -> Identity | None:
         return None
     if request.method not in _SAFE and check_csrf(request) is not None:
         raise CsrfRefused
-    is_staff = bool(user.is_staff)
-    return Identity(
-        user=user,
-        scopes=ALL_SCOPES if is_staff else USER_SCOPES,
-        is_staff=is_staff,
-        by="session",
-    )
+    return Identity(user=user, scopes=scopes_of(user), is_staff=bool(user.is_staff), by="session")
 
 
 def bearer(request: HttpRequest) -> str:

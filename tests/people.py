@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts.models import User
+from accounts.roles.giving import give_role
 
 PASSWORD = "a-password-of-the-tests"
 
@@ -40,3 +41,10 @@ def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+def with_role(name: str, email: str = "") -> User:
+    """Create somebody with this role of `accounts.roles.definitions`."""
+    user = a_user(email or f"{name.replace(' ', '-')}@example.com")
+    give_role(user=user, name=name)
+    return User.objects.get(pk=user.pk)

@@ -12,9 +12,12 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        """Have MongoDB show users, and the roles' groups filled."""
+        """Have MongoDB show users, the roles' groups filled, and the audit trail know who acts."""
         from accounts import projections
+        from accounts.audit import acting
+        from accounts.models import User
         from accounts.roles import groups
 
+        acting.connect(User)
         projections.connect()
         groups.connect()

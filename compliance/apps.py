@@ -12,8 +12,10 @@ class ComplianceConfig(AppConfig):
     verbose_name = "Compliance"
 
     def ready(self) -> None:
-        """Have rows that are only ever added accepted while their database is down."""
+        """Keep an audit trail, and accept its records while their database is down."""
+        from compliance import projections
         from compliance.models import AuditRecord
         from outbox import spool
 
+        projections.connect()
         spool.declare(AuditRecord)

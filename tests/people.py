@@ -25,6 +25,13 @@ def a_superuser(email: str = "root@example.com") -> User:
     return user
 
 
+def somebody_who_may_do_all(email: str = "overseer@example.com") -> User:
+    """Create a superuser who is compliance officer, too: being one alone opens no closed app."""
+    user = a_superuser(email)
+    give_role(user=user, name="compliance officer")
+    return user
+
+
 def an_operator(*permissions: str, email: str = "operator@example.com") -> User:
     """Create staff with these permissions, each `app_label.codename`."""
     user = a_user(email, is_staff=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import nullcontext
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import PermissionsMixin
-from django.db import models
+from django.db import models, router, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower, Now
 
+from accounts.audit import acting
 from accounts.querysets import UserManager
 from accounts.roles import asking
 from common.ids import uuid7
@@ -83,6 +85,20 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_short_name(self) -> str:
         """Return what the admin greets with."""
         return self.first_name or self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save; where columns are audited, the audit trail's triggers learn first who acts."""
+        fields = kwargs.get("update_fields")
+        if self._state.adding or not acting.concerns(fields):
+            super().save(*args, **kwargs)
+            return
+        using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
+        # Django makes a hash anew when its hasher has changed, and forgets the password before.
+        rehashed = fields is not None and list(fields) == ["password"] and self._password is None
+        with transaction.atomic(using=using):
+            acting.tell(using)
+            with acting.rehashing(using) if rehashed else nullcontext():
+                super().save(*args, **kwargs)
 
     # Rights: closed apps ask for the role alone, so that being a superuser opens none of them.
 

@@ -10,7 +10,8 @@ permissions were made: by `migrate`, by `flush`, which empties the tables of tes
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.apps import AppConfig
@@ -54,11 +55,11 @@ def write_roles(*, using: str, apps: Any = installed) -> int:
         surplus = [(pk, held[pk] - wanted[name]) for name, pk in groups.items()]
         changed = len(new) + sum(len(found) for _, found in surplus)
         if changed:
-            _say_nothing(using)
-            through.objects.using(using).bulk_create(new, ignore_conflicts=True)
-            for pk, found in surplus:
-                if found:
-                    rows.filter(group_id=pk, permission_id__in=found).delete()
+            with _defined(using):
+                through.objects.using(using).bulk_create(new, ignore_conflicts=True)
+                for pk, found in surplus:
+                    if found:
+                        rows.filter(group_id=pk, permission_id__in=found).delete()
     return changed
 
 
@@ -79,19 +80,25 @@ def _groups(group_model: Any, using: str) -> Iterable[Any]:
     found = list(rows)
     if len(found) < len(ROLES):
         missing = set(ROLES) - {group.name for group in found}
-        group_model.objects.using(using).bulk_create(
-            [group_model(name=name) for name in sorted(missing)], ignore_conflicts=True
-        )
+        with _defined(using):
+            group_model.objects.using(using).bulk_create(
+                [group_model(name=name) for name in sorted(missing)], ignore_conflicts=True
+            )
         found = list(rows.all())
     return found
 
 
-def _say_nothing(using: str) -> None:
+@contextmanager
+def _defined(using: str) -> Iterator[None]:
     """Have the triggers of the audit trail pass over what the code itself says roles may do."""
     connection = connections[using]
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('polystore.defined', 'on', true)")
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('polystore.defined', 'on', true)")
+        yield
+        cursor.execute("SELECT set_config('polystore.defined', '', true)")
 
 
 def _after_migrate(sender: AppConfig, using: str, apps: Any = installed, **_: Any) -> None:

@@ -12,10 +12,13 @@ class ComplianceConfig(AppConfig):
     verbose_name = "Compliance"
 
     def ready(self) -> None:
-        """Keep an audit trail, and accept its records while their database is down."""
+        """Keep an audit trail that nobody changes, also while its database is down."""
         from compliance import projections
         from compliance.models import AuditRecord
+        from databases.grants import declaring
         from outbox import spool
 
+        declaring.hide_app(self.label)
+        declaring.let_site(AuditRecord._meta.db_table, declaring.APPEND)
         projections.connect()
         spool.declare(AuditRecord)

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from accounts.oauth.queries import holder_of
 from accounts.oauth.services.personal import note_use
-from common.access import SESSION, Identity, Scope, TokenRefused, scopes_allowed
+from accounts.roles.asking import scopes_of
+from common.access import SESSION, Identity, Scope, TokenRefused
 from common.csrf import require_csrf
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -69,13 +70,7 @@ def session(request: HttpRequest) -> Identity | None:
         return None
     if request.method not in _SAFE:
         require_csrf(request)
-    is_staff = bool(user.is_staff)
-    return Identity(
-        user=user,
-        scopes=scopes_allowed(is_staff=is_staff),
-        is_staff=is_staff,
-        by=SESSION,
-    )
+    return Identity(user=user, scopes=scopes_of(user), is_staff=bool(user.is_staff), by=SESSION)
 
 
 def bearer(request: HttpRequest) -> str:

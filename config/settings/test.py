@@ -14,3 +14,5 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 PLACEMENT_REFRESH = False
 PUBLISH_PROCESS_STATE = False
 OUTBOX_WAKE = False  # tests deliver when they say so
+KEEP_ZONES_INDEX = False  # tests load it when they say so; until then the database answers
+OPPORTUNITY_ZONES_SNAPSHOTS = ""

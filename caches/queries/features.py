@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from caches.models import Activation, Zone
 from caches.queries.answers import Tract, Version
+from caches.queries.geometry import halves
 from caches.queries.index import Indexes, ZoneIndex, asked_of
 from caches.queries.loading import version_of
 from caches.queries.packing import unpack
@@ -200,7 +201,7 @@ def _shapes(rows: Any) -> list[Shape]:
         Shape(
             tract=Tract(zone.geoid, zone.state, zone.county, zone.tract_type),
             version=versions[zone.program],
-            parts=() if zone.geom is None else (unpack(bytes(zone.geom)),),
+            parts=() if zone.geom is None else halves(unpack(bytes(zone.geom))),
         )
         for zone in rows
         if zone.program in versions

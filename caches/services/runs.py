@@ -16,6 +16,7 @@ from typing import Final
 from django.conf import settings
 from django.db import IntegrityError, router, transaction
 from django.db.models import QuerySet
+from django.db.utils import Error
 from django.utils import timezone
 
 from caches.models import Program, Run
@@ -34,7 +35,7 @@ QUEUED_AT_MOST: Final = dt.timedelta(minutes=15)
 """A run that no worker took up within it makes room for another."""
 TOLD_EVERY: Final = dt.timedelta(seconds=1)
 FAILED: Final = "zones.refresh_failed"
-UNDER_WAY: Final = (Run.State.QUEUED, Run.State.RUNNING)
+DIED: Final = "Its process ended before it was done."
 
 
 def location() -> str:
@@ -69,20 +70,29 @@ def take_over(*, program: str, at: dt.datetime, force: bool) -> Run:
     :raises SeedingRuns: while another one is running.
     """
     queued = _runs().filter(program=program, slot=1, state=Run.State.QUEUED).first()
-    if queued is not None:
-        return queued
-    return request(program=program, origin=Run.Origin.COMMAND, at=at, force=force)
+    if queued is None:
+        return request(program=program, origin=Run.Origin.COMMAND, at=at, force=force)
+    queued.force = force
+    queued.origin = Run.Origin.COMMAND
+    queued.save(update_fields=["force", "origin"])
+    return queued
 
 
 def release_dead(*, at: dt.datetime) -> int:
-    """End runs that are written down as under way while nobody works on them; return how many."""
+    """End runs that are written down as under way while nobody works on them; return how many.
+
+    A run is marked as running only by the process that holds the lock of seeding.
+    """
     dead = 0
     for run in _runs().filter(slot=1):
+        if run.state == Run.State.QUEUED:
+            if run.requested_at < at - QUEUED_AT_MOST:
+                dead += _end(run, Run.State.FAILED, error="No worker took it up.")
+            continue
+        held = seeding.somebody_is_at_it(Program(run.program))
         seen = run.heartbeat_at or run.requested_at
-        if run.state == Run.State.QUEUED and seen < at - QUEUED_AT_MOST:
-            dead += _end(run, Run.State.FAILED, error="No worker took it up.")
-        elif run.state == Run.State.RUNNING and seen < at - SILENT_FOR:
-            dead += _end(run, Run.State.FAILED, error="Its process ended before it was done.")
+        if held is False or (held is None and seen < at - SILENT_FOR):
+            dead += _end(run, Run.State.FAILED, error=DIED)
     return dead
 
 
@@ -100,38 +110,52 @@ def carry_out(
     :returns: None when another process carries it out, or has done so.
     :raises PolystoreError: what seeding raises, after it was written down.
     """
-    taken = (
-        _runs()
-        .filter(pk=run.pk, state=Run.State.QUEUED)
-        .update(state=Run.State.RUNNING, started_at=at, heartbeat_at=at)
-    )
-    if not taken:
-        return None
-    told = _Written(run, progress or Progress())
-    try:
-        report = seeding.seed(
-            location=source or location(),
-            at=at,
-            program=Program(run.program),
-            force=run.force,
-            allow_private=allow_private or settings.OPPORTUNITY_ZONES_ALLOW_PRIVATE,
-            progress=told,
+    program = Program(run.program)
+    with seeding.alone(program=program, at=at):
+        taken = (
+            _runs()
+            .filter(pk=run.pk, state=Run.State.QUEUED)
+            .update(state=Run.State.RUNNING, started_at=at, heartbeat_at=at)
         )
-    except BaseException as error:
-        reason = _reason(error)
-        _end(run, Run.State.FAILED, error=reason)
-        if not isinstance(error, SeedingRuns | KeyboardInterrupt | SystemExit):
-            _tell(run.program, reason)
-        raise
-    unchanged = report.outcome is Outcome.UNCHANGED
-    _end(
-        run,
-        Run.State.UNCHANGED if unchanged else Run.State.DONE,
-        source=report.source,
-        rows_written=report.rows_written,
-    )
+        if not taken:
+            return None
+        try:
+            report = seeding.seed_alone(
+                location=source or location(),
+                at=at,
+                program=program,
+                force=run.force,
+                allow_private=allow_private or settings.OPPORTUNITY_ZONES_ALLOW_PRIVATE,
+                progress=_Written(run, progress or Progress()),
+            )
+        except BaseException as error:
+            _failed(run, error)
+            raise
+        unchanged = report.outcome is Outcome.UNCHANGED
+        _end(
+            run,
+            Run.State.UNCHANGED if unchanged else Run.State.DONE,
+            source=report.source,
+            rows_written=report.rows_written,
+        )
     _tell(run.program, "")
     return report
+
+
+def _failed(run: Run, error: BaseException) -> None:
+    reason = _reason(error)
+    try:
+        _end(run, Run.State.FAILED, error=reason)
+    except Error:
+        # The database is gone: the next look finds that nobody works on it.
+        logger.warning("zones.run.not_ended", extra={"id": str(run.pk)})
+    if not isinstance(error, KeyboardInterrupt | SystemExit):
+        _tell(run.program, reason)
+
+
+def fail(run: Run, *, error: str) -> None:
+    """Write down that a run could not even begin."""
+    _end(run, Run.State.FAILED, error=error)
 
 
 def find(run_id: uuid.UUID) -> Run | None:

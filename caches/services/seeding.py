@@ -120,32 +120,49 @@ def seed(
     :raises SetShrank: when the set is clearly smaller; nothing is written.
     :raises SeedingRuns: when another run is at it.
     """
+    with alone(program=program, at=at):
+        return seed_alone(
+            location=location,
+            at=at,
+            program=program,
+            force=force,
+            allow_private=allow_private,
+            progress=progress,
+        )
+
+
+def seed_alone(
+    *,
+    location: str,
+    at: dt.datetime,
+    program: Program,
+    force: bool = False,
+    allow_private: bool = False,
+    progress: Progress | None = None,
+) -> SeedReport:
+    """Do what `seed` does, for a caller who holds the lock of seeding (`alone`)."""
     told = progress or Progress()
     using = router.db_for_write(Dataset)
-    with _alone(using=using, program=program, at=at):
-        active = Dataset.objects.using(using).of_program(program).active().first()
-        versions.remove_unfinished(program=program)
-        if active is not None and not force and _is_step_back_to_sample(active, location):
-            return _unchanged(active, at=None, notes=("the sample does not replace real zones",))
-        source = read_source(
-            location, allow_private=allow_private, announce=told.stage, fetched=told.fetched
-        )
-        if active is not None and not force and active.source_sha256 == fingerprint(source):
-            return _unchanged(active, at=at, pages_key=source.pages_key)
-        prepared = prepare(source, program=program, force=force, announce=told.stage)
-        if active is not None and not force:
-            if active.content_sha256 == prepared.content_sha256:
-                return _unchanged(
-                    active,
-                    at=at,
-                    source_sha256=prepared.source_sha256,
-                    pages_key=source.pages_key,
-                )
-            _refuse_shrunken(active, prepared)
-            _refuse_moved(active, prepared, using)
-        report = _write(prepared, using=using, at=at, progress=told)
-        feature_service.forget(source.pages_key)
-        return report
+    active = Dataset.objects.using(using).of_program(program).active().first()
+    versions.remove_unfinished(program=program)
+    if active is not None and not force and _is_step_back_to_sample(active, location):
+        return _unchanged(active, at=None, notes=("the sample does not replace real zones",))
+    source = read_source(
+        location, allow_private=allow_private, announce=told.stage, fetched=told.fetched
+    )
+    if active is not None and not force and active.source_sha256 == fingerprint(source):
+        return _unchanged(active, at=at, pages_key=source.pages_key)
+    prepared = prepare(source, program=program, force=force, announce=told.stage)
+    if active is not None and not force:
+        if active.content_sha256 == prepared.content_sha256:
+            return _unchanged(
+                active, at=at, source_sha256=prepared.source_sha256, pages_key=source.pages_key
+            )
+        _refuse_shrunken(active, prepared)
+        _refuse_moved(active, prepared, using)
+    report = _write(prepared, using=using, at=at, progress=told)
+    feature_service.forget(source.pages_key)
+    return report
 
 
 def _is_step_back_to_sample(active: Dataset, location: str) -> bool:
@@ -329,16 +346,46 @@ def _report(
 
 
 @contextmanager
-def _alone(*, using: str, program: Program, at: dt.datetime) -> Iterator[None]:
-    """Hold the lock of seeding for a program; the server lets it go when this process dies."""
+def alone(*, program: Program, at: dt.datetime) -> Iterator[None]:
+    """Hold the lock of seeding for a program; the server lets it go when this process dies.
+
+    :raises SeedingRuns: when another process holds it.
+    """
+    using = router.db_for_write(Dataset)
     with direct_connection(using) as connection:
-        pooler = connection.settings_dict.get("POLYSTORE", {}).get("pooler", False)
-        if connection.vendor != "postgresql" or pooler:
+        if not _has_locks(connection):
             _refuse_while_leased(using, program, at)
-        elif not _locked(connection, _LOCK + list(Program).index(program)):
+        elif not _locked(connection, _key(program)):
             raise SeedingRuns("Another run is seeding the zones right now.")
         # The lock belongs to the session, which ends with this block or with this process.
         yield
+
+
+def somebody_is_at_it(program: Program) -> bool | None:
+    """Tell whether a process holds the lock of seeding; None where there are no such locks."""
+    with direct_connection(router.db_for_write(Dataset)) as connection:
+        if not _has_locks(connection):
+            return None
+        with connection.cursor() as cursor:
+            # Looked at, not taken: a run that begins at this moment must not find it taken.
+            cursor.execute(
+                "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+                " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
+                " AND l.classid::bigint << 32 | l.objid::bigint = %s"
+                " AND d.datname = current_database())",
+                [_key(program)],
+            )
+            row = cursor.fetchone()
+    return bool(row and row[0])
+
+
+def _key(program: Program) -> int:
+    return _LOCK + list(Program).index(program)
+
+
+def _has_locks(connection: BaseDatabaseWrapper) -> bool:
+    pooler = connection.settings_dict.get("POLYSTORE", {}).get("pooler", False)
+    return connection.vendor == "postgresql" and not pooler
 
 
 def _locked(connection: BaseDatabaseWrapper, key: int) -> bool:

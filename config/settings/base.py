@@ -21,6 +21,7 @@ from config.settings.outbox import *  # noqa: F403
 from config.settings.security import *  # noqa: F403
 from config.settings.sessions import *  # noqa: F403
 from config.settings.stores import *  # noqa: F403
+from config.settings.zones import *  # noqa: F403
 
 django_stubs_ext.monkeypatch()
 
@@ -112,5 +113,3 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-
-OPPORTUNITY_ZONES_SOURCE = text("OPPORTUNITY_ZONES_SOURCE")

@@ -66,6 +66,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 600.0,
         "options": {"expires": 600},
     },
+    # Seeds an empty site, refreshes before the zones expire, tells when they have expired.
+    "look-after-zones": {
+        "task": "caches.look_after_zones",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "tracker-prune-keys": {
         "task": "tracker.prune_keys",
         "schedule": 3600.0,

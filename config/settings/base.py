@@ -14,6 +14,7 @@ from config.settings.celery import *  # noqa: F403
 from config.settings.databases import *  # noqa: F403
 from config.settings.env import flag, integer, items, text
 from config.settings.logging import *  # noqa: F403
+from config.settings.messaging import *  # noqa: F403
 from config.settings.observability import *  # noqa: F403
 from config.settings.outbox import *  # noqa: F403
 from config.settings.security import *  # noqa: F403
@@ -54,6 +55,7 @@ INSTALLED_APPS = [
     "analytics",
     "documents",
     "compliance",
+    "messaging",
     "workspace",
     "tracker",
 ]

@@ -56,6 +56,12 @@ CELERY_BEAT_SCHEDULE = {
     # Often enough for a lag of 30 s to be told soon, and for a sample of every minute.
     "outbox-watch": {"task": "outbox.watch", "schedule": 15.0, "options": {"expires": 15}},
     "outbox-prune": {"task": "outbox.prune", "schedule": 3600.0, "options": {"expires": 3600}},
+    "messaging-sweep": {"task": "messaging.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "messaging-membership": {
+        "task": "messaging.confirm_membership",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     "tracker-prune-keys": {
         "task": "tracker.prune_keys",
         "schedule": 3600.0,

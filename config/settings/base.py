@@ -15,6 +15,7 @@ from config.settings.celery import *  # noqa: F403
 from config.settings.databases import *  # noqa: F403
 from config.settings.env import flag, integer, items, text
 from config.settings.logging import *  # noqa: F403
+from config.settings.messaging import *  # noqa: F403
 from config.settings.oauth import *  # noqa: F403
 from config.settings.observability import *  # noqa: F403
 from config.settings.outbox import *  # noqa: F403
@@ -59,6 +60,7 @@ INSTALLED_APPS = [
     "analytics",
     "documents",
     "compliance",
+    "messaging",
     "workspace",
     "tracker",
     # Behind ours, whose templates go before theirs.

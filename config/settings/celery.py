@@ -72,6 +72,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "messaging-sweep": {"task": "messaging.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "messaging-membership": {
+        "task": "messaging.confirm_membership",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     "tracker-prune-keys": {
         "task": "tracker.prune_keys",
         "schedule": 3600.0,

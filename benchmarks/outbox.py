@@ -36,7 +36,6 @@ CHURNED: Final = 100_000
 CLIENTS: Final = 8
 COMMIT_SECONDS: Final = 18.0
 LAG_SECONDS: Final = 10.0
-POST_SLOTS: Final = 20
 ROWS_OF_ONE: Final = {20: 1, 200: 1, 2_000: 10}
 """Events a second, and the rows that one transaction changes: two cores cannot serve 2,000
 transactions of an ORM a second beside everything else that runs on them here."""
@@ -221,25 +220,11 @@ def measure_commits(bench: Bench) -> Figures:
     return {"commit_rate_ratio": rates[True] / rates[False], "commit_rate": rates[True]}
 
 
-def measure_posts(bench: Bench) -> Figures:
+def measure_posts(_: Bench) -> Figures:
     """Compare `POST /api/todos` of 50 people with the same view that records nothing."""
-    from benchmarks import outbox_drains as drains
-    from benchmarks import todo_load as load
+    from benchmarks.todo_load import measure_posts
 
-    ways = ("outbox", "without")
-    cookies = load.people()
-    with drains.workers(1), load.serving() as port:
-        highest = load.highest_rate(port, cookies, ways, 6)
-        found = load.seconds_at(port, cookies, ways, POST_SLOTS, rate=highest / 2)
-        drains.wait_until_idle()
-    p95 = load.p95_ms(found)
-    table(
-        (f"POST /api/todos, {highest / 2:.0f}/s of {highest:.0f}/s", "requests", "p50, ms", "p95, ms"),
-        [
-            (way, len(found[way]), f"{median(found[way]) * 1000:.1f}", f"{p95[way]:.1f}")
-            for way in ways
-        ],
-    )
+    p95, highest = measure_posts(("outbox", "without"))
     return {
         "post_p95_ratio": p95["outbox"] / p95["without"],
         "post_p95_ms": p95["outbox"],

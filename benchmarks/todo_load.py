@@ -10,16 +10,20 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Final
+from http import HTTPStatus
+from typing import Final, Self
 
-from benchmarks.common import ROOT, percentile
+from benchmarks import outbox_drains as drains
+from benchmarks.common import ROOT, median, percentile, table
 from benchmarks.outbox_load import clients
 from devservers.ground import free_port
 
 CLIENTS: Final = 50
 SLOT: Final = 2.0
+SLOTS: Final = 20
+SLOTS_OF_HASTE: Final = 6
 SETTLING: Final = 0.5
 """Seconds at the beginning of a slot that count for neither way."""
 PATIENCE: Final = 60.0
@@ -59,7 +63,7 @@ def _wait_for(port: int) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with suppress(OSError), Caller(port, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n") as one:
-            if one.ask("") == 200:
+            if one.ask("") == HTTPStatus.OK:
                 return
         time.sleep(0.1)
     raise SystemExit("The site did not start.")
@@ -101,7 +105,7 @@ class Caller:
         self._port, self._head, self._body = port, head, body
         self._socket = self._connected()
 
-    def __enter__(self) -> Caller:
+    def __enter__(self) -> Self:
         """Be used in a block."""
         return self
 
@@ -147,23 +151,27 @@ class Caller:
         return some
 
 
-def highest_rate(port: int, cookies: Sequence[str], ways: Sequence[str], slots: int) -> float:
-    """Return the most requests a second of any way, when everybody asks as fast as they can."""
-    found = _load(port, cookies, ways, slots, rate=None)
-    measured = slots / len(ways) * (SLOT - SETTLING)
-    return max(len(some) for some in found.values()) / measured
+def measure_posts(ways: Sequence[str]) -> tuple[dict[str, float], float]:
+    """Run a worker and the site, and have people make todos in each of these ways.
 
-
-def seconds_at(
-    port: int, cookies: Sequence[str], ways: Sequence[str], slots: int, *, rate: float
-) -> Seconds:
-    """Return how long requests took from the moment that each was due, at `rate` a second."""
-    return _load(port, cookies, ways, slots, rate=rate)
-
-
-def p95_ms(found: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Return the 95th percentile of each way, in milliseconds."""
-    return {way: percentile(some, 0.95) * 1000 for way, some in found.items()}
+    :returns: by way the 95th percentile in ms at half of the highest rate, and that highest rate.
+    """
+    cookies = people()
+    with drains.workers(1), serving() as port:
+        found = _load(port, cookies, ways, SLOTS_OF_HASTE, rate=None)
+        span = SLOTS_OF_HASTE / len(ways) * (SLOT - SETTLING)
+        highest = max(len(some) for some in found.values()) / span
+        found = _load(port, cookies, ways, SLOTS, rate=highest / 2)
+        drains.wait_until_idle()
+    p95 = {way: percentile(some, 0.95) * 1000 for way, some in found.items()}
+    table(
+        (f"todos at {highest / 2:.0f} a second of {highest:.0f}", "number", "p50, ms", "p95, ms"),
+        [
+            (way, len(some), f"{median(some) * 1000:.1f}", f"{p95[way]:.1f}")
+            for way, some in sorted(found.items())
+        ],
+    )
+    return p95, highest
 
 
 def _load(
@@ -181,41 +189,57 @@ def _turn(ways: Sequence[str], number: int) -> Sequence[str]:
 
 
 def ask_by_turns(port: int, cookies: list[str], turns: list[str], rate: float | None) -> Seconds:
-    """Ask with a thread for each cookie, in slots of time; for a process of its own."""
-    found: Seconds = defaultdict(list)
-    failures: list[object] = []
-    begun = time.monotonic() + 0.2
-    between = len(cookies) / rate if rate else 0.0
+    """Ask with a thread for each cookie, in slots of time; for a process of its own.
 
-    def ask(number: int) -> None:
-        due = begun + between * number / len(cookies)
-        with Caller(port, posting(cookies[number]), BODY) as caller:
-            while True:
-                time.sleep(max(0.0, due - time.monotonic()))
-                slot, into = divmod((due if rate else time.monotonic()) - begun, SLOT)
-                if slot >= len(turns):
-                    return
-                way = turns[int(slot)]
-                sent = time.monotonic()
-                status = caller.ask(way)
-                if status != 201:
-                    failures.append(status)
-                    return
-                if into >= SETTLING:
-                    found[way].append(time.monotonic() - (due if rate else sent))
-                due = due + between if rate else due
-
-    def ask_and_tell(number: int) -> None:
-        try:
-            ask(number)
-        except OSError as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=ask_and_tell, args=(n,)) for n in range(len(cookies))]
+    :param rate: requests a second, of which each takes from the moment that it was due; None has
+        everybody ask again as soon as they are answered.
+    """
+    crowd = _Crowd(port, turns, between=len(cookies) / rate if rate else 0.0)
+    threads = [
+        threading.Thread(target=crowd.ask, args=(cookie, number / len(cookies)))
+        for number, cookie in enumerate(cookies)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    if failures:
-        raise SystemExit(f"{len(failures)} callers failed, the first with {failures[0]}.")
-    return dict(found)
+    if crowd.failures:
+        raise SystemExit(f"{len(crowd.failures)} callers failed: {crowd.failures[0]}.")
+    return dict(crowd.found)
+
+
+class _Crowd:
+    """People who ask at the same time."""
+
+    def __init__(self, port: int, turns: Sequence[str], *, between: float) -> None:
+        self.found: Seconds = defaultdict(list)
+        self.failures: list[str] = []
+        self._port, self._turns, self._between = port, turns, between
+        self._begun = time.monotonic() + 0.2
+
+    def ask(self, cookie: str, share: float) -> None:
+        """Be one of them, who begins at `share` (0 to 1) of the time between two requests."""
+        try:
+            with Caller(self._port, posting(cookie), BODY) as caller:
+                due: float | None = self._begun + self._between * share
+                while due is not None:
+                    due = self._once(caller, due)
+        except OSError as error:
+            self.failures.append(type(error).__name__)
+
+    def _once(self, caller: Caller, due: float) -> float | None:
+        """Ask when it is `due`; return when the next time is, or None at the end."""
+        now = time.monotonic()
+        time.sleep(max(0.0, due - now))
+        due = due if self._between else max(due, now)
+        slot, into = divmod(due - self._begun, SLOT)
+        if slot >= len(self._turns):
+            return None
+        way = self._turns[int(slot)]
+        status = caller.ask(way)
+        if status != HTTPStatus.CREATED:
+            self.failures.append(str(status))
+            return None
+        if into >= SETTLING:
+            self.found[way].append(time.monotonic() - due)
+        return due + self._between

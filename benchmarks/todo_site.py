@@ -13,17 +13,12 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, Final
 
-import django
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
-django.setup()
-
 from pymongo import MongoClient, WriteConcern
 from pymongo.collection import Collection
 
-from config.wsgi import application as site
+from config.wsgi import application as site  # the first: it sets Django up
+from outbox.recording import record_event
 from tracker.models import Todo
-from tracker.projections import _todo as document_of
 from tracker.services import todos
 
 Document = dict[str, Any]
@@ -33,8 +28,13 @@ WITHOUT: Final = "without"
 INLINE: Final = "inline"
 COLLECTION: Final = "bench_todos"
 
+FIELDS: Final = (
+    "title", "notes", "priority", "tags", "points", "done", "completed_at", "created_at",
+    "updated_at",
+)  # fmt: skip
+
 _way: ContextVar[str] = ContextVar("way", default=OUTBOX)
-_record, _create = todos.record_event, todos.create_todo
+_create = todos.create_todo
 
 
 @cache
@@ -49,19 +49,22 @@ def collection() -> Collection[Document]:
 def record_or_not(**event: Any) -> None:
     """Record the event where the request asks for it."""
     if _way.get() == OUTBOX:
-        _record(**event)
+        record_event(**event)
 
 
 def create_and_store(**values: Any) -> Todo:
     """Make a todo and, where the request asks for it, write its document at once."""
     todo = _create(**values)
     if _way.get() == INLINE:
-        key = str(todo.pk)
-        collection().replace_one({"_id": key}, {"_id": key, **document_of(todo)}, upsert=True)
+        key = {"_id": str(todo.pk)}
+        due = todo.due_on and todo.due_on.isoformat()
+        others = {"user_id": str(todo.user_id), "due_on": due}
+        document = key | others | {name: getattr(todo, name) for name in FIELDS}
+        collection().replace_one(key, document, upsert=True)
     return todo
 
 
-todos.record_event = record_or_not
+vars(todos)["record_event"] = record_or_not
 todos.create_todo = create_and_store
 
 

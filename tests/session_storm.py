@@ -115,7 +115,8 @@ class Storm:
         sent_away = [
             asked
             for asked in self.asked
-            if asked.status in SIGNED_OUT and (asked.held.ending is None or asked.done < asked.held.ending)
+            if asked.status in SIGNED_OUT
+            and (asked.held.ending is None or asked.done < asked.held.ending)
         ]
         assert not sent_away, f"signed out without need: {sent_away[:3]}"
         for begun, done in self.away:

@@ -61,6 +61,23 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "remove-expired-tokens": {
+        "task": "accounts.remove_expired_tokens",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
+    # Seeds an empty site, refreshes before the zones expire, tells when they have expired.
+    "look-after-zones": {
+        "task": "caches.look_after_zones",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "messaging-sweep": {"task": "messaging.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "messaging-membership": {
+        "task": "messaging.confirm_membership",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
     "tracker-prune-keys": {
         "task": "tracker.prune_keys",
         "schedule": 3600.0,

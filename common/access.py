@@ -59,19 +59,16 @@ class Scope(StrEnum):
 
 STAFF_SCOPES: Final = frozenset({Scope.OPERATIONS, Scope.BACKUPS, Scope.ADMIN, Scope.ZONES_WRITE})
 """Scopes that only staff can hold, by session or by token."""
+CLOSED_SCOPES: Final = frozenset({Scope.COMPLIANCE})
+"""Scopes that neither members nor superusers hold, but those alone whose role names them."""
 ALL_SCOPES: Final = frozenset(Scope)
-USER_SCOPES: Final = ALL_SCOPES - STAFF_SCOPES
+USER_SCOPES: Final = ALL_SCOPES - STAFF_SCOPES - CLOSED_SCOPES
 
 
 def known_scopes(names: Iterable[str]) -> frozenset[Scope]:
     """Return these scopes; names that mean nothing (any more) are left out."""
     wanted = set(names)
     return frozenset(scope for scope in Scope if scope.value in wanted)
-
-
-def scopes_allowed(*, is_staff: bool) -> frozenset[Scope]:
-    """Return the most that a caller may hold, by session or by token."""
-    return ALL_SCOPES if is_staff else USER_SCOPES
 
 
 class Kind(StrEnum):

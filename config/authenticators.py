@@ -9,22 +9,15 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja.utils import check_csrf
 
 from accounts.oauth.queries import holder_of
 from accounts.oauth.services.personal import note_use
-from common.access import SESSION, Identity, Scope, TokenRefused, scopes_allowed
-from common.errors import PolystoreError
+from accounts.roles.asking import scopes_of
+from common.access import SESSION, Identity, Scope, TokenRefused
+from common.csrf import require_csrf
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _BEARER: Final = "bearer "
-
-
-class CsrfRefused(PolystoreError):
-    """A signed-in browser sent a change without the token that proves its page is ours."""
-
-    code, status, title = "access.csrf", 403, "CSRF token missing or wrong"
-    remedy = "Send the value of the cookie `csrftoken` in the header X-CSRFToken."
 
 
 def metrics_token(request: HttpRequest) -> Identity | None:
@@ -75,15 +68,9 @@ def session(request: HttpRequest) -> Identity | None:
     user = request.user if not bearer(request) else None
     if user is None or not user.is_authenticated or not user.is_active:
         return None
-    if request.method not in _SAFE and check_csrf(request) is not None:
-        raise CsrfRefused
-    is_staff = bool(user.is_staff)
-    return Identity(
-        user=user,
-        scopes=scopes_allowed(is_staff=is_staff),
-        is_staff=is_staff,
-        by=SESSION,
-    )
+    if request.method not in _SAFE:
+        require_csrf(request)
+    return Identity(user=user, scopes=scopes_of(user), is_staff=bool(user.is_staff), by=SESSION)
 
 
 def bearer(request: HttpRequest) -> str:

@@ -16,6 +16,7 @@ from databases.aliases import SPECS, Alias, declared_home
 
 ICONS = {
     "accounts.user": "person",
+    "accounts.session": "devices",
     "accounts.client": "apps",
     "accounts.authorization": "handshake",
     "accounts.authorizationcode": "pin",

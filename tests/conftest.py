@@ -7,6 +7,7 @@ import pytest
 
 from databases import replica
 from databases.stores import mongo
+from tests import session_site as sessions
 from tests.running_site import SAMPLE, running
 
 # Properties are about answers. Speed is measured in benchmarks/, not by a deadline here.
@@ -41,4 +42,11 @@ def site(servers_of_the_session, cache_server):
     environment = servers_of_the_session.environment() | {"OPPORTUNITY_ZONES_SOURCE": SAMPLE}
     with running(environment) as made:
         made.manage("seed_opportunity_zones")
+        yield made
+
+
+@pytest.fixture(scope="session")
+def session_site(servers_of_the_session):
+    """Run processes that remember sessions; tests end sessions and stop servers under them."""
+    with sessions.session_site(servers_of_the_session.environment()) as made:
         yield made

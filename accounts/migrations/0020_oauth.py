@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0003_deletions_are_told'),
+        ('accounts', '0010_registration'),
     ]
 
     operations = [

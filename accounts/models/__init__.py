@@ -1,5 +1,7 @@
 """What accounts keeps. The rows live in the primary and are never read from a replica."""
 
+from accounts.models.leaving import Leaving, LeavingStep
+from accounts.models.mail import PendingMail
 from accounts.models.oauth import (
     AccessToken,
     Authorization,
@@ -7,6 +9,7 @@ from accounts.models.oauth import (
     Client,
     RefreshToken,
 )
+from accounts.models.sessions import Session
 from accounts.models.tokens import PersonalToken
 from accounts.models.users import User
 
@@ -15,7 +18,11 @@ __all__ = [
     "Authorization",
     "AuthorizationCode",
     "Client",
+    "Leaving",
+    "LeavingStep",
+    "PendingMail",
     "PersonalToken",
     "RefreshToken",
+    "Session",
     "User",
 ]

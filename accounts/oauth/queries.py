@@ -15,7 +15,8 @@ from django.db.models import QuerySet
 from accounts.models import AccessToken, Authorization, Client, PersonalToken, RefreshToken, User
 from accounts.models.oauth import checksum_of
 from accounts.models.tokens import PERSONAL_PREFIX
-from common.access import Scope, known_scopes, scopes_allowed
+from accounts.roles import asking
+from common.access import USER_SCOPES, Scope, known_scopes
 
 ACCESS_PREFIX: Final = "psa_"
 REFRESH_PREFIX: Final = "psr_"
@@ -81,7 +82,7 @@ def acting_user(authorization: Authorization) -> User | None:
 
 def scopes_of(user: User | None) -> frozenset[Scope]:
     """Return what a token of this user may hold at most; None stands for a machine."""
-    return scopes_allowed(is_staff=user is not None and user.is_staff)
+    return USER_SCOPES if user is None else asking.scopes_of(user)
 
 
 def effective_scopes(names: Sequence[str], user: User | None, client: Client) -> frozenset[Scope]:

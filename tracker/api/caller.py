@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from django.http.request import RawPostDataException
 from django.utils import timezone
 from ninja import Header
 from pydantic import StringConstraints
@@ -55,10 +56,22 @@ def answer_once(
         user_id=user_id_of(request),
         key=key,
         operation=f"{request.method} {request.path}",
-        body=json.loads(request.body) if request.body else None,
+        body=_sent(request),
         perform=as_json,
         at=timezone.now(),
     )
     if found.replayed:
         response[REPLAYED] = "true"
     return found.body
+
+
+def _sent(request: HttpRequest) -> Any:
+    """Return the JSON that came; nothing where the operation does not look at what came.
+
+    What an operation takes was parsed before. One that takes no body ignores whatever is sent: a
+    form, which may have been read for its token already, or no JSON.
+    """
+    try:
+        return json.loads(request.body) if request.body else None
+    except (RawPostDataException, ValueError):
+        return None

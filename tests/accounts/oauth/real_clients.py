@@ -50,10 +50,10 @@ def add_person(site: Site) -> None:
 def a_person(site: Site) -> httpx.Client:
     """Return a browser without a window, in which the person signed in."""
     browser = httpx.Client(base_url=site.url(""), timeout=30)
-    token = _token_of(browser.get("/admin/login/").text)
+    token = _token_of(browser.get("/account/login/").text)
     answer = browser.post(
-        "/admin/login/",
-        data={"username": ADDRESS, "password": PASSWORD, "csrfmiddlewaretoken": token},
+        "/account/login/",
+        data={"login": ADDRESS, "password": PASSWORD, "csrfmiddlewaretoken": token},
     )
     assert answer.status_code == 302, answer.text
     return browser

@@ -108,6 +108,9 @@ PAGES: Final[dict[str, Page]] = {
     "admin/login/": page("/admin/login/", EVERYBODY),
     "admin/logout/": page("/admin/logout/", STAFF, method="POST"),
     "admin/password_change/": page("/admin/password_change/", STAFF),
+    "admin/password_change/done/": page("/admin/password_change/done/", STAFF),
+    # Leads to an object's page on the site; no model of ours has one.
+    "admin/r/<path:content_type_id>/<path:object_id>/": page(f"/admin/r/1/{ID}/", STAFF),
     "admin/jsi18n/": page("/admin/jsi18n/", STAFF),
     "admin/search/": page("/admin/search/?s=x", STAFF),
     # Every field asks through the form of its own model, which no form of ours does.

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -110,6 +111,11 @@ def sessions(roles: Granted, login: str) -> int:
     return found
 
 
+def is_gone(roles: Granted, login: str) -> bool:
+    """Tell whether nobody is connected as this role any more."""
+    return sessions(roles, login) == 0
+
+
 def test_two_roles_take_turns_and_no_request_fails(roles: Granted, tmp_path: Path) -> None:
     site = roles.site("nobody", **write_urls(roles, tmp_path, "first"))
     password = make_operator(site)
@@ -128,8 +134,8 @@ def test_two_roles_take_turns_and_no_request_fails(roles: Granted, tmp_path: Pat
                 roles.set_password(new)
                 write_urls(roles, tmp_path, new)
                 os.kill(web.pid, signal.SIGHUP)
-                eventually(lambda new=new: sessions(roles, new), seconds=60)
-                eventually(lambda old=old: not sessions(roles, old), seconds=90)
+                eventually(partial(sessions, roles, new), seconds=60)
+                eventually(partial(is_gone, roles, old), seconds=90)
                 load.more(40)
         finally:
             load.stop()

@@ -19,6 +19,7 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("api/", api.urls),
     path("tracker/", include("tracker.urls")),
+    path("zones/", include("caches.urls")),
     path("admin/databases/overview/", admin.site.admin_view(databases_page), name=URL_NAME),
     path(
         "admin/outbox/overview/",

@@ -40,6 +40,7 @@ class Site:
             "DEBUG": "false",
             "SECRET_KEY": SECRET_KEY,
             "METRICS_TOKEN": METRICS_TOKEN,
+            "OPPORTUNITY_ZONES_SNAPSHOTS": "off",
             "BIND": f"127.0.0.1:{self.port}",
             "PORT": str(self.port),
             "PYTHONPATH": str(ROOT),

@@ -57,6 +57,11 @@ CELERY_BEAT_SCHEDULE = {
     "outbox-watch": {"task": "outbox.watch", "schedule": 15.0, "options": {"expires": 15}},
     "outbox-prune": {"task": "outbox.prune", "schedule": 3600.0, "options": {"expires": 3600}},
     "messaging-sweep": {"task": "messaging.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "messaging-reconcile": {
+        "task": "messaging.reconcile",
+        "schedule": 1800.0,
+        "options": {"expires": 1800},
+    },
     "messaging-membership": {
         "task": "messaging.confirm_membership",
         "schedule": 10.0,

@@ -9,12 +9,12 @@ from celery import shared_task
 from django.utils import timezone
 
 from databases.breaker import AliasUnavailable
+from messaging.queries.overview import last_reconciliation
 from messaging.services.catching_up import sweep
 from messaging.services.freshness import confirm_membership
 from messaging.services.reconciling import (
     Scope,
     forget_old_runs,
-    last_reconciliation,
     reconcile,
 )
 from messaging.stores.states import created_in

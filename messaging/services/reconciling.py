@@ -124,12 +124,6 @@ def reconcile(
     return report
 
 
-def last_reconciliation() -> Reconciliation | None:
-    """Return the last comparison that was finished, or None."""
-    rows = Reconciliation.objects.using(alias_of(APP)).exclude(ended_at=None)
-    return rows.order_by("-ended_at").first()
-
-
 def forget_old_runs(*, at: dt.datetime) -> int:
     """Delete what is known of comparisons that began a month ago; return how many."""
     old = Reconciliation.objects.using(alias_of(APP)).filter(began_at__lt=at - KEPT)

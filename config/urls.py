@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 import config.admin  # noqa: F401 - registers third-party models
+import messaging.urls
 from config.api import api
 from config.views import home, icon, metrics
 from databases.admin_page import URL_NAME, databases_page
@@ -17,6 +18,7 @@ urlpatterns = [
     path("favicon.ico", icon),
     path("health", liveness, name="health"),
     path("metrics", metrics, name="metrics"),
+    messaging.urls.STREAM,  # before the API, which would not find it
     path("api/", api.urls),
     path("tracker/", include("tracker.urls")),
     path("admin/databases/overview/", admin.site.admin_view(databases_page), name=URL_NAME),

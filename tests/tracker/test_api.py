@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from tests.homes import databases_of
 from tests.tracker.world import Caller, at_once, somebody
@@ -213,6 +215,33 @@ class TestTheIdempotencyKey:
         assert made(as_ann("POST", "/api/timers", {}, key="k"))["id"] != timer["id"]
         again = as_ann("POST", f"/api/timers/{timer['id']}/stop", key="stop")
         assert (again.status_code, again.json()["state"]) == (200, "stopped")
+
+    @pytest.mark.parametrize(
+        ("content_type", "body"),
+        [(MULTIPART_CONTENT, encode_multipart(BOUNDARY, {"a": "b"})), ("application/json", b"{")],
+    )
+    def test_an_operation_without_a_body_ignores_what_is_sent(
+        self, as_ann, ann, content_type, body
+    ) -> None:
+        timer = made(as_ann("POST", "/api/timers", {}))
+        browser = Client(enforce_csrf_checks=True)
+        browser.force_login(ann)
+        browser.get("/api/docs")  # a page of ours, which sets the token
+        token = browser.cookies["csrftoken"].value
+
+        answers = [
+            browser.generic(
+                "POST",
+                f"/api/timers/{timer['id']}/pause",
+                body,
+                content_type,
+                headers={"Idempotency-Key": "k", "X-CSRFToken": token},
+            )
+            for _ in range(2)
+        ]
+
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert answers[1]["Idempotency-Replayed"] == "true"
 
     @pytest.mark.parametrize("key", ["", "k" * 201])
     def test_an_empty_or_endless_one_is_refused(self, as_ann, key) -> None:

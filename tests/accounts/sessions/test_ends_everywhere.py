@@ -1,4 +1,4 @@
-"""A session costs no query, and however it ends, it ends in every process at once, though each remembers it."""
+"""A session costs no query, and it ends in every process at once, though each remembers it."""
 
 from __future__ import annotations
 
@@ -120,7 +120,8 @@ def test_what_one_process_wrote_the_next_one_shows(site) -> None:
         assert answer.status == 200
         cookie = answer.cookie
     shown = site.run(
-        f"from accounts.sessions.engine import SessionStore\nresult = SessionStore({cookie!r})['count']"
+        "from accounts.sessions.engine import SessionStore\n"
+        f"result = SessionStore({cookie!r})['count']"
     )
     assert shown == 10
 

@@ -193,8 +193,8 @@ def session_site(environment: Mapping[str, str]) -> Iterator[SessionSite]:
             WEB_CONCURRENCY=str(PROCESSES),
         )
         found = SessionSite(site, environment["DATABASE_URL"])
-        eventually(lambda: found.send("GET", "/ready").status == 200, seconds=60)
         try:
+            eventually(lambda: found.send("GET", "/ready").status == 200, seconds=120)
             yield found
         finally:
             found.close()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
+from accounts.audit import acting
 from outbox.recording import record_event
 from outbox.registry import NobodySubscribed
 
@@ -27,6 +28,8 @@ TOKEN_REUSE_DETECTED: Final = "token.reuse_detected"
 def tell(event_type: str, aggregate_id: UUID, payload: Mapping[str, Any]) -> None:
     """Record the event in the open transaction of the primary, and log it.
 
+    Whoever acts in the request that is served is named, beside the user whom it concerns.
+
     :param event_type: one of the constants above; the part before the dot is the aggregate.
     :param payload: ids, scopes and kinds alone.
     """
@@ -36,7 +39,7 @@ def tell(event_type: str, aggregate_id: UUID, payload: Mapping[str, Any]) -> Non
             aggregate_type=event_type.partition(".")[0],
             aggregate_id=aggregate_id,
             event_type=event_type,
-            payload=payload,
+            payload={**acting.acting(), **payload},
         )
     except NobodySubscribed:
         # Where compliance keeps no audit trail of these, the log line above is the record.

@@ -72,9 +72,9 @@ def delete_clients(clients: QuerySet[Client]) -> int:
 
 
 def _told(client: Client) -> dict[str, Any]:
-    user_id = client.user_id
+    acts_as = client.user_id
     return {
         "client_id": client.client_id,
-        "user_id": None if user_id is None else str(user_id),
+        "acts_as": None if acts_as is None else str(acts_as),
         **{name: getattr(client, name) for name in TOLD},
     }

@@ -15,7 +15,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.oauth.policies import described
 from accounts.oauth.queries import allowed_by, is_in_force, personal_tokens_of, scopes_of
 from accounts.oauth.services import authorizations, personal
-from accounts.oauth.views.consent import STRICT
 from common.errors import PolystoreError
 
 LIVES = (7, 30, 90, 366)
@@ -87,6 +86,7 @@ def _page(request: HttpRequest, made: personal.NewToken | None, status: int) -> 
     ]
     may_have = scopes_of(request.user)  # type: ignore[arg-type]  # signed in
     context = {
+        "here": "account",
         "made": made,
         "tokens": mine,
         "applications": _applications(user_id),
@@ -96,9 +96,7 @@ def _page(request: HttpRequest, made: personal.NewToken | None, status: int) -> 
         "ticked": request.POST.getlist("scopes") if made is None else [],
         "days": chosen.get("days", "90"),
     }
-    response = render(request, "oauth/tokens.html", context, status=status)
-    response["Content-Security-Policy"] = STRICT
-    return response
+    return render(request, "oauth/tokens.html", context, status=status)
 
 
 def _applications(user_id: UUID) -> list[dict[str, object]]:

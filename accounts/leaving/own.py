@@ -14,7 +14,7 @@ from django.db.models import Q
 from accounts.leaving.forgetting import hold
 from accounts.leaving.registry import Holder, Leaver
 from accounts.leaving.rows import rows_of
-from accounts.models import Authorization, PendingMail, PersonalToken, User
+from accounts.models import Authorization, PendingMail, PersonalToken, Session, User
 from outbox.forgetting import forget_texts
 
 _FIELDS: Final = (
@@ -42,6 +42,9 @@ def register() -> None:
                 ),
                 "applications": lambda user_id: rows_of(
                     Authorization, "user_id", user_id=user_id, without=SECRETS
+                ),
+                "sessions": lambda user_id: rows_of(
+                    Session, "user_id", user_id=user_id, without=("key_hash", "data", "version")
                 ),
                 "adminLog": lambda user_id: rows_of(
                     LogEntry, "user_id", user_id=user_id, without=("change_message",)

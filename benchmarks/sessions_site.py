@@ -1,17 +1,20 @@
 """The site with small pages that say who asks, sign in and sign out, for gunicorn.
 
-Settings, middleware and gunicorn's configuration are production's. Every answer names the process
-that gave it.
+Settings, middleware and gunicorn's configuration are production's; BENCH_SESSIONS names another
+store to serve with, of Django's own. Every answer names the process that gave it, and says how many
+statements the request ran.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any
 
 import django
 from django.conf import settings
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
@@ -19,6 +22,11 @@ from django.views.decorators.csrf import csrf_exempt
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.base")
 django.setup()
 settings.ROOT_URLCONF = __name__
+OURS = "accounts.sessions.middleware.AuthenticationMiddleware"
+DJANGOS = "django.contrib.auth.middleware.AuthenticationMiddleware"
+if store := os.environ.get("BENCH_SESSIONS", ""):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{store}"
+    settings.MIDDLEWARE = [DJANGOS if name == OURS else name for name in settings.MIDDLEWARE]
 
 StartResponse = Callable[..., Any]
 
@@ -33,6 +41,11 @@ def who(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     """Answer without any database."""
     return HttpResponse("ready")
+
+
+def look(request: HttpRequest) -> HttpResponse:
+    """Look into the session only."""
+    return HttpResponse(status=200 if "_auth_user_id" in request.session else 401)
 
 
 @csrf_exempt
@@ -67,6 +80,7 @@ def count(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     path("who", who),
+    path("look", look),
     path("ready", ready),
     path("sign-in", sign_in),
     path("sign-out", sign_out),
@@ -82,10 +96,21 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
     if _site is None:
         _site = get_wsgi_application()
 
-    def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-        return start_response(status, [*headers, ("X-Process", str(os.getpid()))], *more)
+    statements = 0
 
-    answer: Iterable[bytes] = _site(environ, start)
+    def count(execute: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal statements
+        statements += 1
+        return execute(*arguments)
+
+    def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+        ours = [("X-Process", str(os.getpid())), ("X-Statements", str(statements))]
+        return start_response(status, [*headers, *ours], *more)
+
+    with ExitStack() as counting:
+        for connection in connections.all():
+            counting.enter_context(connection.execute_wrapper(count))
+        answer: Iterable[bytes] = _site(environ, start)
     return answer
 
 

@@ -42,9 +42,7 @@ class LogEntryAdmin(MachineWrittenAdmin[LogEntry]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[LogEntry]:
         """Return the entries that this user may see."""
         closed = [
-            app_label
-            for app_label in CLOSED_APPS
-            if not request.user.has_module_perms(app_label)  # type: ignore[union-attr] # staff
+            app_label for app_label in CLOSED_APPS if not request.user.has_module_perms(app_label)
         ]
         return super().get_queryset(request).exclude(content_type__app_label__in=closed)
 

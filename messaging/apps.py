@@ -13,6 +13,9 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         """Have MongoDB show group messages and conversations, and get what PostgreSQL took."""
+        from databases import health
         from messaging import projections
+        from messaging.queries import overview
 
         projections.connect()
+        health.tell_of("messaging", overview.for_health)

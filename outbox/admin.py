@@ -26,7 +26,7 @@ class _Deletable(EndlessAdmin[Any]):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return the columns to show."""
         fields = super().get_fields(request, obj)
-        if obj is None or obj.sink == MONGODB or request.user.has_module_perms(obj.sink):  # type: ignore[union-attr] # staff
+        if obj is None or obj.sink == MONGODB or request.user.has_module_perms(obj.sink):
             return fields
         return [name for name in fields if name != "payload"]
 

@@ -94,7 +94,11 @@ class User(AbstractBaseUser, PermissionsMixin):
             return
         using = kwargs.get("using") or router.db_for_write(type(self), instance=self)
         # Django makes a hash anew when its hasher has changed, and forgets the password before.
-        rehashed = fields is not None and list(fields) == ["password"] and self._password is None
+        rehashed = (
+            fields is not None
+            and list(fields) == ["password"]
+            and getattr(self, "_password", None) is None
+        )
         with transaction.atomic(using=using):
             acting.tell(using)
             with acting.rehashing(using) if rehashed else nullcontext():

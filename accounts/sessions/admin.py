@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from accounts.models import Session
 from accounts.querysets import SessionQuerySet
 from accounts.sessions import services
+from accounts.throttling import client_of
 from databases.admin_base import EndlessAdmin
 
 
@@ -37,6 +38,8 @@ class SessionAdmin(EndlessAdmin[Session]):
     def end(self, request: HttpRequest, queryset: SessionQuerySet) -> None:
         """Sign these browsers out, everywhere at once."""
         chosen = list(queryset)
-        count = services.end_sessions(sessions=queryset)
+        count = services.end_sessions(
+            sessions=queryset, actor_id=request.user.pk, client=client_of(request)
+        )
         self.log_deed(request, chosen, "Ended.")
         messages.success(request, f"{count} sessions ended.")

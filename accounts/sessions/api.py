@@ -11,7 +11,9 @@ from ninja import Router
 
 from accounts.models import Session
 from accounts.sessions import services
+from accounts.sessions.current import current_session
 from accounts.sessions.schemas import EndedAnswer, SessionAnswer
+from accounts.throttling import client_of
 from common.access import identify, signed_in
 from common.pagination import page_of
 from common.schemas import Page
@@ -34,20 +36,24 @@ def list_sessions(request: HttpRequest, cursor: str | None = None, limit: int = 
     return Page[SessionAnswer](items=items, next=page.next, previous=page.previous)
 
 
+@router.delete("", response=EndedAnswer)
+@signed_in("users:write")
+def end_others(request: HttpRequest) -> Any:
+    """End all of the caller's sessions but the one that asks; all, where a token asks."""
+    ended = services.end_other_sessions(
+        user_id=_user_id(request), keep=_current(request), client=client_of(request)
+    )
+    return EndedAnswer(ended=ended)
+
+
 @router.delete("/{uuid:session_id}", response={204: None})
 @signed_in("users:write")
 def end_session(request: HttpRequest, session_id: UUID) -> Any:
     """End one of the caller's sessions, also the one that asks. It ends everywhere at once."""
-    services.end_session(user_id=_user_id(request), session_id=session_id)
+    services.end_session(
+        user_id=_user_id(request), session_id=session_id, client=client_of(request)
+    )
     return 204, None
-
-
-@router.post("/end-others", response=EndedAnswer)
-@signed_in("users:write")
-def end_others(request: HttpRequest) -> Any:
-    """End all of the caller's sessions but the one that asks; all, where a token asks."""
-    ended = services.end_other_sessions(user_id=_user_id(request), keep=_current(request))
-    return EndedAnswer(ended=ended)
 
 
 def _user_id(request: HttpRequest) -> UUID:
@@ -60,10 +66,7 @@ def _user_id(request: HttpRequest) -> UUID:
 
 def _current(request: HttpRequest) -> UUID | None:
     caller = identify(request)
-    if caller is None or caller.by != "session":
-        return None
-    entry = request.session.entry  # type: ignore[attr-defined]  # our own engine's
-    return UUID(entry.id) if entry is not None else None
+    return current_session(request) if caller is not None and caller.by == "session" else None
 
 
 def _answer(row: Session, *, current: bool) -> SessionAnswer:

@@ -77,8 +77,9 @@ class Memory:
         at = time.monotonic()
         with self._lock:
             if len(self._news) > MOST_NEWS:
-                self._news.clear()
-                names = (*names, EVERYTHING)
+                # At once, for those who look without the lock.
+                self._news = {EVERYTHING: _News(at)}
+                self._forget(EVERYTHING)
             for name in names:
                 self._news[name] = _News(at)
                 self._forget(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -15,12 +15,24 @@ from caches.services import holding, showing
 from common.access import public
 from common.failures import NotFound
 from common.pagination import Cursor, CursorInvalid, decode_cursor, encode_cursor
+from common.schemas import AnswerSchema
 
 router = Router()
 GEOJSON = "application/geo+json"
 
 
-@router.get("/zones", response=FeaturesAnswer, summary="The zones in a box, as GeoJSON")
+def _documented(schema: type[AnswerSchema]) -> dict[str, Any]:
+    """Return what the document says of an answer in GeoJSON's own media type."""
+    ref = {"schema": {"$ref": f"#/components/schemas/{schema.__name__}"}}
+    return {"responses": {200: {"content": {GEOJSON: ref}}}}
+
+
+@router.get(
+    "/zones",
+    response=FeaturesAnswer,
+    summary="The zones in a box, as GeoJSON",
+    openapi_extra=_documented(FeaturesAnswer),
+)
 @public
 def zones(request: HttpRequest, asked: Query[ZonesQuery]) -> HttpResponse:
     """Return the zones whose boxes touch `bbox`, with as many corners as `zoom` shows.
@@ -55,7 +67,12 @@ def zones(request: HttpRequest, asked: Query[ZonesQuery]) -> HttpResponse:
     return sent(request, body, cache=PUBLIC, etag=etag if kept else "", content_type=GEOJSON)
 
 
-@router.get("/zones/{geoid}", response=FeatureAnswer, summary="One zone, with its whole border")
+@router.get(
+    "/zones/{geoid}",
+    response=FeatureAnswer,
+    summary="One zone, with its whole border",
+    openapi_extra=_documented(FeatureAnswer),
+)
 @public
 def zone(
     request: HttpRequest,

@@ -33,6 +33,11 @@ from caches.queries.states import HALF_TURN
 
 _AT_ONCE: Final = 1000
 """Rows that are unpacked at once: their bytes are gone before the next ones come."""
+CELLS_PER_DEGREE: Final = 20.0
+_COLUMNS: Final = 7208
+"""360 degrees, the cell that begins at 180, and what makes the rows whole bytes."""
+_ROWS: Final = 3601
+_MOST_PLANS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,7 @@ class ZoneIndex:
         self.entries: Final = _unpacked(packed)
         self.tree: Final = shapely.STRtree(self.entries)
         self.find: Final = self.tree.query
+        self._near: Final = _cells(shapely.bounds(self.entries))
         self.numbers: Final[Mapping[str, int]] = {
             tract.geoid: number for number, tract in enumerate(self.tracts)
         }
@@ -71,12 +77,18 @@ class ZoneIndex:
         """How many zones have a border."""
         return len(set(self.zone_of))
 
-    def finding(self, lon: float, lat: float) -> Finding:
-        """Return what this version holds at a point."""
-        found = Finding(self.version, {}, [])
+    def finding(self, lon: float, lat: float) -> Finding | None:
+        """Return what this version holds at a point, None when that is nothing."""
+        found = None
         for side in longitudes(lon):
+            cell = int((lat + 90.0) * CELLS_PER_DEGREE) * _COLUMNS + int(
+                (side + HALF_TURN) * CELLS_PER_DEGREE
+            )
+            if not self._near[cell >> 3] & (128 >> (cell & 7)):
+                continue
             entries = self.find(ShapelyPoint(side, lat), predicate="intersects")
             if len(entries):
+                found = found or Finding(self.version, {}, [])
                 self.note(found, entries.tolist(), lon=side, lat=lat)
         return found
 
@@ -115,14 +127,54 @@ class ZoneIndex:
         return parts
 
 
-Indexes = Sequence[ZoneIndex]
-"""One per program, in the order of their names."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which indexes are asked about a day, and what it means that none holds a point."""
+
+    asked: tuple[ZoneIndex, ...]
+    miss: Answer | None
+    """None where that depends on the point."""
+
+
+class Indexes(tuple[ZoneIndex, ...]):  # noqa: SLOT001 - it keeps its plans in its dictionary
+    """One index per program, in the order of their names."""
+
+    _plans: dict[tuple[dt.date, str | None], Plan]
+
+    def plan(self, as_of: dt.date, program: str | None) -> Plan:
+        """Return which indexes answer for a day and a program (None: all)."""
+        plans = self.__dict__.setdefault("_plans", {})
+        found: Plan | None = plans.get((as_of, program))
+        if found is None:
+            if len(plans) >= _MOST_PLANS:
+                plans.clear()
+            found = plans[as_of, program] = _plan(asked_of(self, as_of, program), as_of)
+        return found
+
+
+def _plan(asked: Sequence[ZoneIndex], as_of: dt.date) -> Plan:
+    depends = any(
+        index.version.miss is Miss.UNKNOWN and not index.version.is_sample for index in asked
+    )
+    nothing = [Finding(index.version, {}, []) for index in asked]
+    miss = None if depends else conclude(Point(lat=0.0, lon=0.0), as_of, nothing)
+    return Plan(tuple(asked), miss)
 
 
 def look_up(indexes: Indexes, point: Point, as_of: dt.date, program: str | None = None) -> Answer:
     """Return whether `point` lies in a zone that is in force on the day `as_of`."""
-    findings = [index.finding(point.lon, point.lat) for index in asked_of(indexes, as_of, program)]
-    return conclude(point, as_of, findings)
+    plan = indexes.plan(as_of, program)
+    findings = [index.finding(point.lon, point.lat) for index in plan.asked]
+    if plan.miss is not None and not any(findings):
+        return plan.miss
+    return conclude(
+        point,
+        as_of,
+        [
+            finding or Finding(index.version, {}, [])
+            for index, finding in zip(plan.asked, findings, strict=True)
+        ],
+    )
 
 
 def look_up_many(
@@ -143,6 +195,19 @@ def asked_of(indexes: Indexes, as_of: dt.date, program: str | None) -> list[Zone
         for index in indexes
         if index.version.in_force(as_of) and program in (None, index.version.program)
     ]
+
+
+def _cells(bounds: NDArray[np.float64]) -> bytes:
+    """Return one bit for each cell of the earth: whether the box of an entry touches it.
+
+    Most points lie near no entry at all, and need not ask the tree.
+    """
+    near = np.zeros((_ROWS, _COLUMNS), dtype=bool)
+    low = ((bounds[:, :2] + (HALF_TURN, 90.0)) * CELLS_PER_DEGREE).astype(int)
+    high = ((bounds[:, 2:] + (HALF_TURN, 90.0)) * CELLS_PER_DEGREE).astype(int)
+    for (west, south), (east, north) in zip(low.tolist(), high.tolist(), strict=True):
+        near[south : north + 1, west : east + 1] = True
+    return np.packbits(near).tobytes()
 
 
 def _unpacked(packed: Sequence[bytes]) -> NDArray[Any]:

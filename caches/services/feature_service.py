@@ -73,15 +73,14 @@ def is_feature_service(location: str) -> bool:
     return "://" in location and parts[-1].isdigit() and parts[-2] in _SERVICES
 
 
-def fetch(url: str, *, allow_private: bool, tell: Tell, pause: float = FIRST_PAUSE) -> Pages:
+def fetch(url: str, *, allow_private: bool, tell: Tell) -> Pages:
     """Return all features of a layer, beginning behind the pages that are kept of it.
 
     :param tell: told how many features are there, and of how many, after each page.
-    :param pause: seconds before the second try; each further one waits twice as long.
     :raises SourceRefused: when it is no such layer, or changes while it is read.
     :raises SourceUnreachable: when a page cannot be had after several tries; those before are kept.
     """
-    client = _Client(url.rstrip("/"), allow_private=allow_private, pause=pause)
+    client = _Client(url.rstrip("/"), allow_private=allow_private)
     layer = client.layer()
     kept = _rows().filter(source=layer.key).order_by("offset")
     offset = _contiguous(kept)
@@ -107,10 +106,9 @@ def forget(key: str) -> None:
 
 
 class _Client:
-    def __init__(self, url: str, *, allow_private: bool, pause: float) -> None:
+    def __init__(self, url: str, *, allow_private: bool) -> None:
         self._url = url
         self._allow_private = allow_private
-        self._pause = pause
 
     def layer(self) -> _Layer:
         about = self._json("", {"f": "json"})
@@ -198,7 +196,7 @@ class _Client:
         raise SourceRefused(f"{self._host} refused with the error {code}.")
 
     def _wait(self, attempt: int) -> None:
-        time.sleep(min(LONGEST_PAUSE, self._pause * 2**attempt) * random.uniform(0.8, 1.2))
+        time.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt) * random.uniform(0.8, 1.2))
 
     @property
     def _host(self) -> str:

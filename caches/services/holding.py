@@ -202,7 +202,7 @@ def _swap(indexes: list[ZoneIndex], *, origin: str, milliseconds: float) -> None
         return
     held = generations(index.version for index in indexes)
     tag = "-".join(f"{index.version.name}.{held[index.version.program]}" for index in indexes)
-    _held = Held(indexes=tuple(indexes), origin=origin, loaded_ms=milliseconds, tag=tag)
+    _held = Held(indexes=Indexes(indexes), origin=origin, loaded_ms=milliseconds, tag=tag)
     logger.info(
         "zones.index.loaded",
         extra={"origin": origin, "generations": held, "ms": round(milliseconds, 1)},

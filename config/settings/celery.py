@@ -73,6 +73,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 60},
     },
     "messaging-sweep": {"task": "messaging.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "messaging-reconcile": {
+        "task": "messaging.reconcile",
+        "schedule": 1800.0,
+        "options": {"expires": 1800},
+    },
     "messaging-membership": {
         "task": "messaging.confirm_membership",
         "schedule": 10.0,

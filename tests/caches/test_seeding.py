@@ -195,7 +195,9 @@ def test_after_kill_9_the_old_version_answers_and_the_next_run_finishes(tmp_path
     assert Dataset.objects.unfinished().count() == 1, "it died in the middle"
     answer = ask(*INSIDE)
     assert (answer.result, answer.generation) == (Result.YES, 1)
-    assert zones_status(at=timezone.now()).seeding[0].total == 9000
+    (died,) = zones_status(at=timezone.now()).seeding
+    assert (died.origin, died.state, died.stage) == ("command", "running", "writing")
+    assert died.states["Colorado"].total == 9000
     report = _finish(large)
     assert (report.outcome, report.zone_count) == (Outcome.SEEDED, 9000)
     assert not Dataset.objects.unfinished().exists()

@@ -42,7 +42,7 @@ def client(officer: User) -> Client:
 
 def looks() -> list[dict[str, Any]]:
     rows = AuditRecord.objects.filter(actor_id__isnull=False).order_by("recorded_at", "id")
-    return list(rows.values("event_type", "outcome", "subject_id", "detail"))
+    return [dict(row) for row in rows.values("event_type", "outcome", "subject_id", "detail")]
 
 
 class TestALook:

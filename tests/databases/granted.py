@@ -15,6 +15,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from devservers.sets import ServerSet
+from tests import secrets_watch
 from tests.databases.conftest import VARIABLES, Installation
 from tests.running_site import Site
 
@@ -53,6 +54,7 @@ class Granted:
     def set_password(self, role: str) -> None:
         """Give a role a new password, on every server."""
         self.passwords[role] = f"p@ss/{secrets.token_hex(12)}"
+        secrets_watch.used(self.passwords[role], quote(self.passwords[role], safe=""))
         for alias in {"default", *list(self.installation.names)[-1:]}:
             self.installation.sql(
                 alias,
@@ -163,6 +165,7 @@ class Browser:
 def make_operator(site: Site) -> str:
     """Create a superuser by the site's own command; return the password."""
     password = secrets.token_urlsafe(16)
+    secrets_watch.used(password)
     site.manage(
         "createsuperuser", "--noinput", f"--email={OPERATOR}", DJANGO_SUPERUSER_PASSWORD=password
     )

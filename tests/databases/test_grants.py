@@ -17,6 +17,7 @@ from databases.grants import declaring
 from devservers.sets import ServerSet
 from tests.databases.conftest import VARIABLES
 from tests.databases.granted import Browser, Granted, granted, make_operator
+from tests.running_site import Site
 from tests.waiting import eventually
 
 A_TABLE = {
@@ -202,6 +203,12 @@ def privileges(roles: Granted) -> list[tuple[object, ...]]:
     )  # fmt: skip
 
 
+def down(site: Site) -> set[str]:
+    """Return the stores that do not answer."""
+    found = site.get("/api/health/databases").json()
+    return {name for name in found if found[name] is False}
+
+
 class TestTheRunningSite:
     """Web processes and delivery as the role `site`: everything that people do first."""
 
@@ -216,8 +223,7 @@ class TestTheRunningSite:
         try:
             site.start()
             assert site.get("/api/health").json()["databases"]["postgresql"] is True
-            found = site.get("/api/health/databases").json()
-            assert {name for name in found if found[name] is False} == set()
+            eventually(lambda: not down(site), seconds=60)
 
             browser = Browser(site)
             assert browser.sign_in("a wrong one").status_code == 200

@@ -13,6 +13,7 @@ LOGOUT_REDIRECT_URL = "home"
 SITE_NAME = "Polystore"
 ACCOUNT_ADAPTER = "accounts.views.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
+    "login": "accounts.views.forms.SignInForm",
     "signup": "accounts.views.forms.SignUpForm",
     "reset_password": "accounts.views.forms.AskResetForm",
     "reset_password_from_key": "accounts.views.forms.ResetForm",

@@ -16,8 +16,10 @@ class AboveYou(PolystoreError):
 
 
 def may_touch(actor: Any, user: User | None) -> bool:
-    """Tell whether the actor stands as high as the user: only superusers touch superusers."""
-    return user is None or not user.is_superuser or bool(actor.is_superuser)
+    """Tell whether the actor stands above the user: only superusers touch others of the staff."""
+    if user is None or actor.is_superuser or user.pk == actor.pk:
+        return True
+    return not (user.is_staff or user.is_superuser)
 
 
 def require_permission(actor: Any, permission: str) -> None:

@@ -35,9 +35,15 @@ ROUTERS: Final = {
     "": "databases.api",
     "/auth": "accounts.api.auth",
     "/auth/me": "accounts.api.leaving",
+    "/auth/sessions": "accounts.sessions.api",
+    "/auth/tokens": "accounts.oauth.api",
     "/backup": "databases.backup.api",
     "/health": "outbox.api",
     "/opportunity-zones": "caches.api",
+    "/conversations": "messaging.api.conversations",
+    "/servers": "messaging.api.servers",
+    "/rooms": "messaging.api.rooms",
+    "/messages": "messaging.api.messages",
     "/todos": "tracker.api.todos",
     "/timers": "tracker.api.timers",
     "/friends": "tracker.api.friends",
@@ -149,7 +155,8 @@ class Api(NinjaAPI):
             details["responses"] = {**details["responses"], "default": problem_openapi()}
             access = access_of(operation.view_func)
             if access is not None and access.scope is not None:
-                details["security"] = [{"session": [access.scope]}, {"bearer": [access.scope]}]
+                ways = ["session"] if access.in_person else ["session", "bearer"]
+                details["security"] = [{way: [access.scope]} for way in ways]
                 details["x-access"] = access.kind
         return schema
 

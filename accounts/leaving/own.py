@@ -14,12 +14,16 @@ from django.db.models import Q
 from accounts.leaving.forgetting import hold
 from accounts.leaving.registry import Holder, Leaver
 from accounts.leaving.rows import rows_of
-from accounts.models import PendingMail, User
+from accounts.models import Authorization, PendingMail, PersonalToken, User
 from outbox.forgetting import forget_texts
 
 _FIELDS: Final = (
     "id", "email", "first_name", "last_name", "is_active", "is_staff", "date_joined", "last_login",
 )  # fmt: skip
+
+
+SECRETS: Final = ("checksum", "credentials")
+"""Columns that nobody needs to see."""
 
 
 def register() -> None:
@@ -32,6 +36,12 @@ def register() -> None:
                 "addresses": lambda user_id: rows_of(EmailAddress, "user_id", user_id=user_id),
                 "connectedAccounts": lambda user_id: rows_of(
                     SocialAccount, "user_id", user_id=user_id
+                ),
+                "tokens": lambda user_id: rows_of(
+                    PersonalToken, "user_id", user_id=user_id, without=SECRETS
+                ),
+                "applications": lambda user_id: rows_of(
+                    Authorization, "user_id", user_id=user_id, without=SECRETS
                 ),
                 "adminLog": lambda user_id: rows_of(
                     LogEntry, "user_id", user_id=user_id, without=("change_message",)

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0003_deletions_are_told'),
+        ('accounts', '0004_sessions'),
     ]
 
     operations = [

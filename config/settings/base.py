@@ -15,10 +15,14 @@ from config.settings.celery import *  # noqa: F403
 from config.settings.databases import *  # noqa: F403
 from config.settings.env import flag, integer, items, text
 from config.settings.logging import *  # noqa: F403
+from config.settings.messaging import *  # noqa: F403
+from config.settings.oauth import *  # noqa: F403
 from config.settings.observability import *  # noqa: F403
 from config.settings.outbox import *  # noqa: F403
 from config.settings.security import *  # noqa: F403
+from config.settings.sessions import *  # noqa: F403
 from config.settings.stores import *  # noqa: F403
+from config.settings.zones import *  # noqa: F403
 
 django_stubs_ext.monkeypatch()
 
@@ -50,11 +54,13 @@ INSTALLED_APPS = [
     "databases",
     "outbox",
     "accounts",
+    "oauth2_provider",
     "customers",
     "caches",
     "analytics",
     "documents",
     "compliance",
+    "messaging",
     "workspace",
     "tracker",
     # Behind ours, whose templates go before theirs.
@@ -76,7 +82,8 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.sessions.middleware.AuthenticationMiddleware",
+    "accounts.middleware.KnownActor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -108,5 +115,3 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-
-OPPORTUNITY_ZONES_SOURCE = text("OPPORTUNITY_ZONES_SOURCE")

@@ -13,7 +13,7 @@ from django.utils import timezone
 from ninja import Header
 from pydantic import StringConstraints
 
-from common.access import Identity
+from common.access import Identity, user_of
 from common.schemas import AnswerSchema
 from tracker.services.idempotency import LONGEST_KEY, once
 
@@ -28,11 +28,9 @@ REPLAYED = "Idempotency-Replayed"
 
 
 def user_id_of(request: HttpRequest) -> UUID:
-    """Return the id of the user who calls; the gate let nobody else in."""
+    """Return the id of the user who calls. Raises UserNeeded for a machine that acts as nobody."""
     identity: Identity = request.auth  # type: ignore[attr-defined]  # ninja's
-    if identity.user is None:
-        raise TypeError("Machines hold no scope of the tracker.")
-    key: UUID = identity.user.pk
+    key: UUID = user_of(identity).pk
     return key
 
 

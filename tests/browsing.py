@@ -6,10 +6,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
@@ -17,8 +16,8 @@ needs_chromium = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium on PATH or in CHROMIUM."),
 ]
-DESK = {"width": 1280, "height": 900}
-PHONE = {"width": 360, "height": 740}
+DESK: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 _LISTEN = """
 document.addEventListener("securitypolicyviolation", (event) => {
   console.error(`policy: ${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}`);
@@ -38,7 +37,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def a_page(
-    browser: Browser, url: str, viewport: Any = None
+    browser: Browser, url: str, viewport: ViewportSize | None = None
 ) -> tuple[BrowserContext, Page, list[str]]:
     """Return a window without a past, and the list of whatever its console will say."""
     context = browser.new_context(base_url=url, viewport=viewport or DESK)

@@ -24,8 +24,6 @@ def a_hash_that_costs(settings):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
     plenty = ((10_000, 60), (10_000, 60))
     settings.ACCOUNT_THROTTLES = dict.fromkeys(settings.ACCOUNT_THROTTLES, plenty)
-        settings.ACCOUNT_THROTTLES, ((10000, 60), (10000, 60))
-    )
     yield
     forget_tries()
 

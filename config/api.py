@@ -95,7 +95,7 @@ class StrictParser(Parser):
         try:
             value = json.loads(request.body, parse_constant=_refuse_constant)
         except RecursionError:
-            raise BodyTooComplex("The body nests too deeply.") from None
+            raise ValueError("The body nests deeper than can be read.") from None
         _refuse_too_complex(value)
         if b"\\u" in request.body or b"\0" in request.body:
             _refuse_unstorable(value)
@@ -282,7 +282,7 @@ def _refuse_constant(name: str) -> None:
 def _refuse_too_complex(value: Any) -> None:
     """Raise BodyTooComplex beyond MAX_JSON_DEPTH and MAX_JSON_VALUES, without recursion."""
     level, values = [value], 0
-    for _ in range(settings.MAX_JSON_DEPTH + 1):
+    for _ in range(settings.MAX_JSON_DEPTH):
         values += len(level)
         if values > settings.MAX_JSON_VALUES:
             raise BodyTooComplex("The body holds too many values.")
@@ -294,7 +294,8 @@ def _refuse_too_complex(value: Any) -> None:
         ]
         if not level:
             return
-    raise BodyTooComplex("The body nests too deeply.")
+    if any(isinstance(inner, dict | list) for inner in level):
+        raise BodyTooComplex("The body nests too deeply.")
 
 
 def _refuse_unstorable(value: Any) -> None:

@@ -25,11 +25,18 @@ def nested(depth: int) -> bytes:
 
 
 class TestABodyOfJson:
-    @pytest.mark.parametrize("depth", [33, 2_000, 200_000])
-    def test_that_nests_too_deeply_is_refused(self, client, depth) -> None:
+    @pytest.mark.parametrize(
+        ("depth", "status", "code"),
+        [
+            (33, 413, "request.too_complex"),
+            (500, 413, "request.too_complex"),
+            (200_000, 400, "request.body_unreadable"),
+        ],
+    )
+    def test_that_nests_too_deeply_is_refused(self, client, depth, status, code) -> None:
         answer = send(client, nested(depth))
 
-        assert (answer.status_code, answer.json()["code"]) == (413, "request.too_complex")
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
         assert answer["Content-Type"] == "application/problem+json"
 
     def test_that_nests_as_deeply_as_allowed_is_read(self, client) -> None:

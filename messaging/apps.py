@@ -13,9 +13,12 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         """Have MongoDB show group messages and conversations, and get what PostgreSQL took."""
+        from accounts.leaving.forgetting import hold
         from databases import health
         from messaging import projections
         from messaging.queries import overview
+        from messaging.services import leaving
 
         projections.connect()
+        hold(leaving.HOLDER)
         health.tell_of("messaging", overview.for_health)

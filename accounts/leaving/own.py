@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from accounts.leaving.forgetting import hold
 from accounts.leaving.registry import Holder, Leaver
-from accounts.leaving.rows import rows_of
+from accounts.leaving.rows import delete_rows_of, rows_of
 from accounts.models import Authorization, PendingMail, PersonalToken, Session, User
 from outbox.forgetting import forget_texts
 
@@ -60,7 +60,7 @@ def _profile(user_id: UUID) -> Iterator[Mapping[str, Any]]:
 
 
 def _forget(leaver: Leaver) -> None:
-    """Take the address out of the admin's log, letters that wait, and the outbox's history."""
+    """Delete what signed in, and take the address out of the admin's log, letters and history."""
     PendingMail.objects.filter(address__in=leaver.addresses).exclude(
         kind=PendingMail.Kind.DELETED
     ).delete()
@@ -68,4 +68,6 @@ def _forget(leaver: Leaver) -> None:
     for address in leaver.addresses:
         about |= Q(object_repr__icontains=address) | Q(change_message__icontains=address)
     LogEntry.objects.filter(about).update(object_repr="(deleted)", change_message="")
+    for model in (Session, PersonalToken, Authorization):
+        delete_rows_of(model, "user_id", user_id=leaver.user_id)
     forget_texts(leaver.addresses)

@@ -22,6 +22,8 @@ from tests.databases.granted import Browser, Granted, granted, make_operator
 from tests.running_site import Site
 from tests.waiting import eventually
 
+# The first test makes and migrates six databases.
+pytestmark = pytest.mark.timeout(600)
 READERS = 4
 
 
@@ -123,9 +125,10 @@ def test_two_roles_take_turns_and_no_request_fails(roles: Granted, tmp_path: Pat
     web = site._processes[-1]
     try:
         browser = Browser(site)
-        assert browser.sign_in(password).status_code == 302
-        load = Load(site, browser)
+        load = None
         try:
+            assert browser.sign_in(password).status_code == 302
+            load = Load(site, browser)
             for old, new in (("first", "second"), ("second", "first")):
                 load.more(40)
                 assert sessions(roles, old)
@@ -138,7 +141,9 @@ def test_two_roles_take_turns_and_no_request_fails(roles: Granted, tmp_path: Pat
                 eventually(partial(is_gone, roles, old), seconds=90)
                 load.more(40)
         finally:
-            load.stop()
+            if load is not None:
+                load.stop()
+            browser.close()
     finally:
         site.stop()
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.forms import AdminPasswordChangeForm
 
+import accounts.sessions.admin  # noqa: F401 - registers sessions
 from accounts import services
 from accounts.models import User
+from accounts.policies import may_touch
 from accounts.querysets import UserQuerySet
 from accounts.roles import giving
 from accounts.roles.definitions import ROLES
 from databases.admin_base import HomeAdmin
+from databases.transactions import atomic_for
 
 if TYPE_CHECKING:
     from django.contrib.auth.forms import AdminUserCreationForm as ThemedUserCreationForm
@@ -97,13 +102,28 @@ class UserAdmin(DjangoUserAdmin[User], HomeAdmin[User]):
         """Tell whether this operator may delete the user."""
         return super().has_delete_permission(request, obj) and _may_touch(request, obj)
 
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: User,
+        form: ModelForm[User],
+        change: bool,  # noqa: FBT001 - Django's signature
+    ) -> None:
+        """Save; whoever gives a user another address vouches for it."""
+        super().save_model(request, obj, form, change)
+        if change and "email" in form.changed_data:
+            with atomic_for("accounts"):
+                services.vouch_for_address(user=obj, actor_id=_id_of(request))
+
     @admin.action(description="Deactivate the selected users", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: UserQuerySet) -> None:
         """Bar them from signing in; whoever asks stays active."""
         chosen = [
             user for user in queryset.active() if user != request.user and _may_touch(request, user)
         ]
-        count = services.deactivate_users(users=_these(chosen), at=timezone.now())
+        count = services.deactivate_users(
+            users=_these(chosen), at=timezone.now(), actor_id=_id_of(request)
+        )
         self.log_deed(request, chosen, "Deactivated.")
         messages.success(request, f"{count} users can no longer sign in.")
         if kept := queryset.active().count():
@@ -113,7 +133,9 @@ class UserAdmin(DjangoUserAdmin[User], HomeAdmin[User]):
     def reactivate(self, request: HttpRequest, queryset: UserQuerySet) -> None:
         """Let them sign in again."""
         chosen = [user for user in queryset.filter(is_active=False) if _may_touch(request, user)]
-        count = services.reactivate_users(users=_these(chosen), at=timezone.now())
+        count = services.reactivate_users(
+            users=_these(chosen), at=timezone.now(), actor_id=_id_of(request)
+        )
         self.log_deed(request, chosen, "Reactivated.")
         messages.success(request, f"{count} users can sign in again.")
 
@@ -131,10 +153,13 @@ def _is_superuser(request: HttpRequest) -> bool:
     return bool(request.user.is_authenticated and request.user.is_superuser)
 
 
+def _id_of(request: HttpRequest) -> UUID | None:
+    key: UUID | None = request.user.pk
+    return key
+
+
 def _may_touch(request: HttpRequest, user: User | None) -> bool:
-    if user is None or _is_superuser(request) or user == request.user:
-        return True
-    return not (user.is_staff or user.is_superuser)
+    return may_touch(request.user, user)
 
 
 def _these(users: list[User]) -> UserQuerySet:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import BaseUserManager
@@ -13,7 +15,7 @@ from django.db.models.functions import Lower
 from accounts.audit import acting
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.models import Session, User
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -73,3 +75,19 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)["User"]):  # type:
         user.password = make_password(password)
         user.save(using=self._db)
         return user
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    """Questions about many sessions."""
+
+    def current(self, *, at: datetime) -> Self:
+        """Sessions that have not expired."""
+        return self.filter(expires_at__gt=at)
+
+    def expired(self, *, at: datetime) -> Self:
+        """Sessions whose rows may go."""
+        return self.filter(expires_at__lte=at)
+
+    def of_user(self, user_id: UUID) -> Self:
+        """The sessions in which somebody is signed in."""
+        return self.filter(user_id=user_id)

@@ -12,8 +12,9 @@ class ComplianceConfig(AppConfig):
     verbose_name = "Compliance"
 
     def ready(self) -> None:
-        """Keep an audit trail that nobody changes, also while its database is down."""
-        from compliance import projections
+        """Keep an audit trail that nobody changes, also while its database is away; export it."""
+        from accounts.leaving.forgetting import hold
+        from compliance import projections, services
         from compliance.models import AuditRecord
         from databases.grants import declaring
         from outbox import spool
@@ -22,3 +23,4 @@ class ComplianceConfig(AppConfig):
         declaring.let_site(AuditRecord._meta.db_table, declaring.APPEND)
         projections.connect()
         spool.declare(AuditRecord)
+        hold(services.HOLDER)

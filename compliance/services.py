@@ -5,10 +5,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.db import router
 
+from accounts.leaving.registry import Holder
+from accounts.leaving.rows import rows_of
 from compliance.models import AuditRecord, Filing
 from compliance.querysets import FilingQuerySet, LegalDocumentQuerySet
 from databases.transactions import atomic_for
@@ -80,6 +82,16 @@ def record_audit(
             occurred_at=occurred_at,
         )
     )
+
+
+HOLDER: Final = Holder(
+    app_label="compliance",
+    # The law wants these kept: they hold ids, and no address.
+    sections={
+        "auditRecords": lambda user_id: rows_of(AuditRecord, "actor_id", user_id=user_id),
+        "filings": lambda user_id: rows_of(Filing, "responsible_id", user_id=user_id),
+    },
+)
 
 
 def keep_records(*, records: Sequence[AuditRecord]) -> None:

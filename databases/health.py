@@ -72,6 +72,23 @@ class HealthReport:
         return answer
 
 
+Part = Callable[[], Mapping[str, Any]]
+_parts: dict[str, Part] = {}
+
+
+def tell_of(name: str, part: Part) -> None:
+    """Have `/api/health` tell of a part of the site that an app above knows of.
+
+    :param part: answers within the time of a probe, whatever is down.
+    """
+    _parts[name] = part
+
+
+def parts() -> dict[str, Mapping[str, Any]]:
+    """Return what is told of each part."""
+    return {name: part() for name, part in _parts.items()}
+
+
 _lock = threading.Lock()
 _last: HealthReport | None = None
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from databases import replica
 from databases.stores import mongo
 from tests import people, secrets_watch
+from tests import session_site as sessions
 from tests.running_site import METRICS_TOKEN, SAMPLE, running
 
 # Properties are about answers. Speed is measured in benchmarks/, not by a deadline here.
@@ -71,4 +72,11 @@ def site(servers_of_the_session, cache_server):
     environment = servers_of_the_session.environment() | {"OPPORTUNITY_ZONES_SOURCE": SAMPLE}
     with running(environment) as made:
         made.manage("seed_opportunity_zones")
+        yield made
+
+
+@pytest.fixture(scope="session")
+def session_site(servers_of_the_session):
+    """Run processes that remember sessions; tests end sessions and stop servers under them."""
+    with sessions.session_site(servers_of_the_session.environment()) as made:
         yield made

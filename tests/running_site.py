@@ -40,6 +40,7 @@ class Site:
             "DEBUG": "false",
             "SECRET_KEY": SECRET_KEY,
             "METRICS_TOKEN": METRICS_TOKEN,
+            "OPPORTUNITY_ZONES_SNAPSHOTS": "off",
             "BIND": f"127.0.0.1:{self.port}",
             "PORT": str(self.port),
             "PYTHONPATH": str(ROOT),
@@ -49,8 +50,16 @@ class Site:
 
     def manage(self, *arguments: str, check: bool = True, **extra: str) -> Any:
         """Run a management command and return the finished process with its output."""
+        return self._run("manage.py", *arguments, check=check, **extra)
+
+    def python(self, code: str) -> str:
+        """Run Python code in its environment and return what it printed."""
+        printed: str = self._run("-c", code).stdout
+        return printed
+
+    def _run(self, *arguments: str, check: bool = True, **extra: str) -> Any:
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [sys.executable, *arguments],
             cwd=ROOT,
             env=self.environment | extra,
             capture_output=True,
@@ -61,13 +70,14 @@ class Site:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def start(self, *, workers: int = 2) -> None:
-        """Start the web processes and wait until they serve."""
-        self.spawn(
+    def start(self, *, workers: int = 2) -> subprocess.Popen[bytes]:
+        """Start the web processes, wait until they serve, and return their parent."""
+        web = self.spawn(
             *("gunicorn", "-c", "config/gunicorn.py", "config.wsgi:application"),
             WEB_CONCURRENCY=str(workers),
         )
         eventually(self._serves, seconds=60)
+        return web
 
     def spawn(self, module: str, *arguments: str, **extra: str) -> subprocess.Popen[bytes]:
         """Start `python -m module …` in a session of its own; its log is searched for secrets."""
@@ -83,6 +93,12 @@ class Site:
         )
         self._processes.append(process)
         return process
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process of the site and its children at once, whatever they are doing."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        self._processes.remove(process)
 
     def stop(self) -> None:
         """Stop everything that was started here."""

@@ -45,8 +45,8 @@ def concerns(fields: Iterable[str] | None) -> bool:
 
 def tell(using: str) -> None:
     """Tell the open transaction who acts, for its triggers; outside of one, tell nothing."""
-    if acting := _acting():
-        _set(using, "polystore.acting", json.dumps(acting))
+    if found := acting():
+        _set(using, "polystore.acting", json.dumps(found))
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def _set(using: str, name: str, value: str) -> None:
             cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
 
 
-def _acting() -> dict[str, str]:
+def acting() -> dict[str, str]:
     """Return who acts, from where, in which request; nothing outside requests."""
     request = _request.get()
     if request is None:

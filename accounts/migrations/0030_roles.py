@@ -64,7 +64,7 @@ def backwards(_apps: Any, editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0003_deletions_are_told"),
+        ("accounts", "0020_oauth"),
         ("auth", "0012_alter_user_first_name_max_length"),
     ]
 

@@ -92,6 +92,10 @@ OPERATOR: Final = Role(
         "accounts": VIEW,
         "accounts.user": EDIT,
         "accounts.session": ("view", "delete"),
+        "accounts.client": ALL,
+        # To change one is to end it.
+        "accounts.authorization": ("view", "change"),
+        "accounts.personaltoken": ("view", "change"),
         "admin.logentry": VIEW,
         "analytics": VIEW,
         "auth.group": VIEW,
@@ -103,7 +107,6 @@ OPERATOR: Final = Role(
         "documents.documentshare": VIEW,
         "documents.documentversion": VIEW,
         "documents.processingresult": VIEW,
-        "oauth2_provider": ALL,
         "outbox": ("view", "replay_deadletter", "operate_delivery"),
         "outbox.deadletter": ("view", "delete"),
         "outbox.outboxevent": ("view", "delete"),

@@ -22,7 +22,7 @@ from tests.homes import databases_of
 from tests.people import PASSWORD, a_superuser, a_user, an_operator, signed_in, with_role
 
 pytestmark = pytest.mark.django_db(databases=["default"])
-TO_COME = {"accounts.session", "oauth2_provider"}
+TO_COME = {"accounts.session"}
 """Named by roles before they are installed."""
 
 

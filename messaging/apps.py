@@ -1,0 +1,21 @@
+"""The Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class MessagingConfig(AppConfig):
+    """What Django needs to know of this app."""
+
+    name = "messaging"
+    verbose_name = "Messaging"
+
+    def ready(self) -> None:
+        """Have MongoDB show group messages and conversations, and get what PostgreSQL took."""
+        from databases import health
+        from messaging import projections
+        from messaging.queries import overview
+
+        projections.connect()
+        health.tell_of("messaging", overview.for_health)

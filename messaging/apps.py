@@ -14,8 +14,11 @@ class MessagingConfig(AppConfig):
     def ready(self) -> None:
         """Have MongoDB show group messages and conversations, and get what PostgreSQL took."""
         from databases import health
+        from databases.grants import declaring
         from messaging import projections
         from messaging.queries import overview
 
+        for table in ("messaging_directmessage", "messaging_groupmessage"):
+            declaring.hide(table, "content", "file_url")
         projections.connect()
         health.tell_of("messaging", overview.for_health)

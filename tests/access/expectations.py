@@ -119,6 +119,8 @@ NOT_BY_THE_ALLOWED: Final = frozenset({
     "POST /api/opportunity-zones/refresh", "POST /api/auth/logout",
 })  # fmt: skip
 """Those who may are not tried: they would begin work for minutes, or end their own session."""
+BODIES: Final = {"POST /api/users": '{"email": "new@example.com"}'}
+"""What is sent where an empty object would be refused before anybody asks who sends it."""
 PARAMETERS: Final = {"day": "2026-01-01"}
 """Values of parameters of addresses that are no ids."""
 

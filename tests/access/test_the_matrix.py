@@ -17,6 +17,7 @@ from tests.access.callers import CALLERS, COLLECTOR_TOKEN, MACHINES, STAFF, STRA
 from tests.access.expectations import (
     ADMIN,
     API,
+    BODIES,
     DEEDS,
     GENERATED,
     ID,
@@ -120,7 +121,7 @@ def test_operations_of_the_api(client: Client, caller: str) -> None:
         answer = client.generic(
             method,
             re.sub(r"\{(\w+)\}", lambda name: PARAMETERS.get(name[1], ID), path),
-            "" if method == "GET" else "{}",
+            "" if method == "GET" else BODIES.get(operation, "{}"),
             content_type="application/json",
         )
         if caller in audience:

@@ -23,7 +23,7 @@ from tests.running_site import Site
 from tests.waiting import eventually
 
 # The first test makes and migrates six databases.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 READERS = 4
 
 
@@ -44,7 +44,7 @@ class Load:
     def more(self, many: int) -> None:
         """Return when so many more requests were answered, or failed."""
         before = self.answers.total()
-        eventually(lambda: self.answers.total() >= before + many, seconds=60)
+        eventually(lambda: self.answers.total() >= before + many, seconds=180)
 
     def stop(self) -> None:
         """End them."""
@@ -137,8 +137,8 @@ def test_two_roles_take_turns_and_no_request_fails(roles: Granted, tmp_path: Pat
                 roles.set_password(new)
                 write_urls(roles, tmp_path, new)
                 os.kill(web.pid, signal.SIGHUP)
-                eventually(partial(sessions, roles, new), seconds=60)
-                eventually(partial(is_gone, roles, old), seconds=90)
+                eventually(partial(sessions, roles, new), seconds=180)
+                eventually(partial(is_gone, roles, old), seconds=180)
                 load.more(40)
         finally:
             if load is not None:

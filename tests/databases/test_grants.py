@@ -22,7 +22,7 @@ from tests.running_site import Site
 from tests.waiting import eventually
 
 # The first test makes and migrates six databases.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 A_TABLE = {
     "default": "accounts_user",
     "cache": "caches_zone",

@@ -134,7 +134,8 @@ from caches.queries.points import Point
 day = dt.date(2026, 6, 1)
 version = Version(program="oz1", generation=1, name="drawn", resolution="full", miss=Miss.NO,
                   is_sample=False, effective_from=day, effective_to=day)
-points = [Point(lat=number // 120 - 30.0, lon=number % 120 - 100.0) for number in range(int(sys.argv[1]))]
+count = int(sys.argv[1])
+points = [Point(lat=number // 120 - 30.0, lon=number % 120 - 100.0) for number in range(count)]
 circles = [pack(shapely.Point(p.lon, p.lat).buffer(0.4, quad_segs=100)) for p in points]
 zones = [(Tract(f"{n:011d}", "", "", ""), (circle,)) for n, circle in enumerate(circles)]
 indexes = Indexes([ZoneIndex(Contents(version=version, zones=zones, areas=[]))])

@@ -21,6 +21,7 @@ urlpatterns = [
     messaging.urls.STREAM,  # before the API, which would not find it
     path("api/", api.urls),
     path("tracker/", include("tracker.urls")),
+    path("rooms/", include("messaging.urls")),
     path("admin/databases/overview/", admin.site.admin_view(databases_page), name=URL_NAME),
     path(
         "admin/outbox/overview/",

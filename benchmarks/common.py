@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -48,6 +49,8 @@ def servers_of_its_own(
     for name in list(os.environ):
         if name.endswith(("_URL", "_REGION")) or name.startswith("PG") or name == "SPLIT_DB_MODE":
             del os.environ[name]
+    # Whoever ends the run early has it clean up: servers, workers and peers are its children.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     found = ServerSet(f"bench-{benchmark.replace('_', '-')}")
     with suppress(SetNotUp):
         found.down(delete=True)  # of a run that was cut short

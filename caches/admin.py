@@ -23,6 +23,7 @@ class DatasetAdmin(MachineWrittenAdmin[Dataset]):
 
     list_display = (
         "version",
+        "sequence",
         "answers",
         "state",
         "zone_count",
@@ -74,17 +75,22 @@ class DatasetAdmin(MachineWrittenAdmin[Dataset]):
 class ZoneAdmin(MachineWrittenAdmin[Zone]):
     """Designated tracts, of all versions that are kept."""
 
-    list_display = ("geoid", "state", "county", "tract_type", "has_polygon", "dataset")
-    list_filter = ("dataset__state", "dataset__program", "tract_type", "state")
+    list_display = ("geoid", "state", "county", "tract_type", "has_polygon", "versions")
+    list_filter = ("program", ("until", admin.EmptyFieldListFilter), "tract_type", "state")
     search_fields = ("geoid__startswith", "county", "state")
     ordering = ("geoid",)
-    list_select_related = ("dataset",)
     exclude = ("geom",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Zone]:
         """Leave the geometry in the database; only whether there is one is shown."""
         zones: QuerySet[Zone] = super().get_queryset(request)
         return zones.defer("geom").annotate(polygon_there=_HAS_POLYGON)
+
+    @admin.display(ordering="since")
+    def versions(self, zone: Zone) -> str:
+        """Name the versions that it lies in, as they are counted."""
+        last = "" if zone.until is None else f" to {zone.until - 1}"
+        return f"{zone.program} {zone.since}{last or ' and later'}"
 
     @admin.display(boolean=True, description="polygon", ordering="polygon_there")
     def has_polygon(self, zone: Any) -> bool:

@@ -33,6 +33,10 @@ logger = logging.getLogger(__name__)
 
 ROUTERS: Final = {
     "": "databases.api",
+    "/auth": "accounts.api.auth",
+    "/auth/me": "accounts.api.leaving",
+    "/auth/sessions": "accounts.sessions.api",
+    "/auth/tokens": "accounts.oauth.api",
     "/backup": "databases.backup.api",
     "/health": "outbox.api",
     "/opportunity-zones": "caches.api",
@@ -47,6 +51,7 @@ ROUTERS: Final = {
     # Before /users, whose /users/{id} they would meet.
     "/users/leaderboard": "tracker.api.leaderboard",
     "/users/search": "tracker.api.search",
+    "/users": "accounts.api.users",
 }
 """Prefix under /api to the module whose `router` is mounted there."""
 
@@ -150,7 +155,8 @@ class Api(NinjaAPI):
             details["responses"] = {**details["responses"], "default": problem_openapi()}
             access = access_of(operation.view_func)
             if access is not None and access.scope is not None:
-                details["security"] = [{"session": [access.scope]}, {"bearer": [access.scope]}]
+                ways = ["session"] if access.in_person else ["session", "bearer"]
+                details["security"] = [{way: [access.scope]} for way in ways]
                 details["x-access"] = access.kind
         return schema
 

@@ -16,6 +16,13 @@ from databases.aliases import SPECS, Alias, declared_home
 
 ICONS = {
     "accounts.user": "person",
+    "accounts.session": "devices",
+    "accounts.client": "apps",
+    "accounts.authorization": "handshake",
+    "accounts.authorizationcode": "pin",
+    "accounts.accesstoken": "key",
+    "accounts.refreshtoken": "autorenew",
+    "accounts.personaltoken": "vpn_key",
     "auth.group": "groups",
     "admin.logentry": "history",
     "customers.businessentity": "domain",

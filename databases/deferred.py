@@ -5,14 +5,17 @@ either both happen or neither does. Until then the rows are not in the database:
 transaction cannot read them, and a fault in them surfaces as a failed commit.
 
 One row of a kind, the usual case, is written by a statement that the server keeps prepared: that
-and the one message cost a commit half of what libpq's pipeline mode does.
+and the one message cost a commit half of what libpq's pipeline mode does. Its name says what it
+does, so that a server process which several connections share by mistake never writes elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import cache
+from hashlib import sha256
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -20,12 +23,15 @@ import psycopg
 from psycopg import sql
 from psycopg.adapt import Transformer
 
+logger = logging.getLogger("databases.deferred")
+
 Row = Sequence[Any]
 Afterwards = Callable[[], object]
-"""Called once after the commit, however many rows name it. Must be quick, and not raise."""
-_NONE: Final[frozenset[str]] = frozenset()
+"""Called once after the commit, however many rows name it. Must be quick, and use no database."""
 AT_ONCE: Final = 1_000
 """Rows of one statement: the server plans each as a whole."""
+_OUTDATED: Final = ("22", "42")
+"""Classes of SQLSTATEs that a statement gives when its table is not what it was prepared for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +45,49 @@ class Target:
 class DeferredRows:
     """The rows that one connection's transaction will insert as it commits, in order."""
 
-    __slots__ = ("_afterwards", "_rows")
+    __slots__ = ("_afterwards", "_rows", "_savepoints")
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._rows: list[tuple[frozenset[str], Target, Row, Afterwards | None]] = []
+        self._rows: list[tuple[Target, Row, Afterwards | None]] = []
         self._afterwards: list[Afterwards] = []
+        self._savepoints: dict[str, int] = {}
 
     def __bool__(self) -> bool:
         """Tell whether there are any."""
         return bool(self._rows)
 
-    def add(
-        self,
-        savepoints: Sequence[str | None],
-        target: Target,
-        row: Row,
-        afterwards: Afterwards | None = None,
-    ) -> None:
-        """Keep `row`, which is dropped when one of the open savepoints is rolled back."""
-        kept = frozenset([sid for sid in savepoints if sid is not None]) if savepoints else _NONE
-        self._rows.append((kept, target, row, afterwards))
+    def add(self, target: Target, row: Row, afterwards: Afterwards | None = None) -> None:
+        """Keep `row`, which is dropped when a savepoint that is open now is rolled back."""
+        self._rows.append((target, row, afterwards))
+
+    def savepoint(self, sid: str) -> None:
+        """Note what was there when the savepoint was set."""
+        self._savepoints[sid] = len(self._rows)
 
     def rolled_back_to(self, sid: str) -> None:
         """Drop what was added since the savepoint."""
-        if self._rows:
-            self._rows = [entry for entry in self._rows if sid not in entry[0]]
+        del self._rows[self._savepoints.get(sid, len(self._rows)) :]
 
     def clear(self) -> None:
         """Drop everything."""
-        if self._rows or self._afterwards:
-            self._rows, self._afterwards = [], []
+        if self._rows or self._afterwards or self._savepoints:
+            self._rows, self._afterwards, self._savepoints = [], [], {}
 
     def committed(self) -> None:
-        """Call what was to be called after the commit, each function once."""
+        """Call what was to be called after the commit, each function once.
+
+        One that raises is logged: the transaction did commit, and its caller must not hear else.
+        """
+        if self._savepoints:
+            self._savepoints = {}
         if self._afterwards:
             functions, self._afterwards = self._afterwards, []
             for function in functions:
-                function()
+                try:
+                    function()
+                except Exception:
+                    logger.exception("database.after_commit.failed")
 
     def send(
         self, connection: psycopg.Connection[Any], *, commit: bool, prepare: bool = False
@@ -89,66 +100,95 @@ class DeferredRows:
         """
         rows, self._rows = self._rows, []
         by_target: dict[Target, list[Row]] = {}
-        for _, target, row, _ in rows:
+        for target, row, _ in rows:
             by_target.setdefault(target, []).append(row)
         functions = dict.fromkeys(afterwards for *_, afterwards in rows if afterwards is not None)
         self._afterwards += functions
-        literal = Transformer(connection).as_literal
-        statements: list[bytes] = []
-        known = len(_prepared.get(connection, ()))
-        for target, all_rows in by_target.items():
-            if prepare and len(all_rows) == 1:
-                statements += _execution(connection, target, _values(all_rows[0], literal))
-            else:
-                statements += _insertions(target, [_values(row, literal) for row in all_rows])
-        if commit:
-            statements.append(b"COMMIT")
-        cursor = psycopg.Cursor(connection)  # a plain one: these rows are no statement of the site
         try:
-            cursor.execute(b";".join(statements), prepare=False)
-        except BaseException as error:
-            if len(_prepared.get(connection, ())) != known or _is_forgotten(error):
-                _prepared.pop(connection, None)  # to be prepared anew, under another name
+            statements = list(_statements(connection, by_target, prepare=prepare))
+            _run(connection, b";".join([*statements, b"COMMIT"] if commit else statements))
+        except psycopg.Error as error:
+            _doubt(connection, error)
             raise
 
 
-_prepared: WeakKeyDictionary[psycopg.Connection[Any], dict[Target, bytes]] = WeakKeyDictionary()
-"""Connection → target → the name of the statement that its server process keeps."""
-_numbers = count(1)
-_heads: dict[Target, bytes] = {}
-
-
-def _values(row: Row, literal: Callable[[Any], Any]) -> bytes:
-    return b"(" + b",".join([literal(value) for value in row]) + b")"
-
-
-def _insertions(target: Target, values: Sequence[bytes]) -> Iterator[bytes]:
-    for start in range(0, len(values), AT_ONCE):
-        yield _head(target) + b",".join(values[start : start + AT_ONCE])
-
-
-def _execution(
-    connection: psycopg.Connection[Any], target: Target, values: bytes
+def _statements(
+    connection: psycopg.Connection[Any], rows: Mapping[Target, Sequence[Row]], *, prepare: bool
 ) -> Iterator[bytes]:
-    """Yield the statement that inserts one row; before the first of a connection, its text."""
-    names = _prepared.setdefault(connection, {})
-    name = names.get(target)
+    literal = Transformer(connection).as_literal
+    for target, all_rows in rows.items():
+        values = [b"(" + b",".join([literal(value) for value in row]) + b")" for row in all_rows]
+        if prepare and len(values) == 1:
+            yield b"EXECUTE " + _prepared(connection, target) + values[0]
+            continue
+        for start in range(0, len(values), AT_ONCE):
+            yield _head(target) + b",".join(values[start : start + AT_ONCE])
+
+
+class _Kept:
+    """What one server process keeps for one connection."""
+
+    __slots__ = ("doubtful", "names")
+
+    def __init__(self) -> None:
+        self.names: dict[Target, bytes] = {}
+        self.doubtful = False
+        """Drop them before the next use: a table may have changed."""
+
+
+_kept: WeakKeyDictionary[psycopg.Connection[Any], _Kept] = WeakKeyDictionary()
+
+
+def forget(connection: psycopg.Connection[Any]) -> None:
+    """Prepare anew from now on: the server was told to drop what it kept (DISCARD ALL)."""
+    _kept.pop(connection, None)
+
+
+def _prepared(connection: psycopg.Connection[Any], target: Target) -> bytes:
+    """Return the name of the statement that inserts one row; the first time, have it prepared.
+
+    In a message of its own, so that it is known whether the server keeps it: that does not depend
+    on how the transaction ends.
+    """
+    kept = _kept.get(connection)
+    if kept is None:
+        kept = _kept[connection] = _Kept()
+    if kept.doubtful:
+        for known in list(kept.names):
+            _run(connection, b"DEALLOCATE " + kept.names[known])
+            del kept.names[known]
+        kept.doubtful = False
+    name = kept.names.get(target)
     if name is None:
-        name = names[target] = b"deferred_%d" % next(_numbers)
+        head = _head(target)
+        name = b"deferred_" + sha256(head).hexdigest()[:24].encode()
         places = b",".join([b"$%d" % place for place in range(1, len(target.columns) + 1)])
-        yield b"PREPARE " + name + b" AS " + _head(target) + b"(" + places + b")"
-    yield b"EXECUTE " + name + values
+        kept.names[target] = name
+        try:
+            _run(connection, b"PREPARE " + name + b" AS " + head + b"(" + places + b")")
+        except psycopg.errors.DuplicatePreparedStatement:
+            raise  # It is there already, and known from now on.
+        except BaseException:
+            del kept.names[target]
+            raise
+    return name
 
 
-def _is_forgotten(error: BaseException) -> bool:
-    return isinstance(error, psycopg.errors.InvalidSqlStatementName)  # somebody's DISCARD ALL
+def _doubt(connection: psycopg.Connection[Any], error: psycopg.Error) -> None:
+    if isinstance(error, psycopg.errors.InvalidSqlStatementName):
+        forget(connection)
+    elif (error.sqlstate or "").startswith(_OUTDATED) and connection in _kept:
+        _kept[connection].doubtful = True
 
 
+def _run(connection: psycopg.Connection[Any], statements: bytes) -> None:
+    # A plain cursor: these are no statements of the site.
+    psycopg.Cursor(connection).execute(statements, prepare=False)
+
+
+@cache
 def _head(target: Target) -> bytes:
-    known = _heads.get(target)
-    if known is None:
-        composed = sql.SQL("INSERT INTO {} ({}) VALUES ").format(
-            sql.Identifier(target.table), sql.SQL(", ").join(map(sql.Identifier, target.columns))
-        )
-        known = _heads[target] = composed.as_bytes(None)
-    return known
+    composed = sql.SQL("INSERT INTO {} ({}) VALUES ").format(
+        sql.Identifier(target.table), sql.SQL(", ").join(map(sql.Identifier, target.columns))
+    )
+    return composed.as_bytes(None)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 
 from common.errors import PolystoreError
 from databases.crossings import CrossesDatabases, is_allowed, object_to
@@ -39,6 +39,26 @@ class TransactionHeldOpen(CrossesDatabases):
         "Call the store after the transaction, with transaction.on_commit(...). Where it must be, "
         "use allow_cross_database(reason=...)."
     )
+
+
+class CommitUnknown(PolystoreError, OperationalError):
+    """If you meet this: the connection was lost in a COMMIT, before the server's answer came.
+
+    The rows are either all there or not at all, and only a look at them tells which.
+    """
+
+    code = "databases.commit_unknown"
+    status = 503
+    title = "Nobody knows whether it was stored"
+    remedy = (
+        "Look whether it was stored before you try again, or try again with the same "
+        "Idempotency-Key."
+    )
+    retry_after = 2
+
+    def __init__(self, alias: str) -> None:
+        """Name the database."""
+        super().__init__(f"The connection to {alias!r} was lost in a COMMIT.", store=alias)
 
 
 class NoTransaction(PolystoreError):
@@ -118,10 +138,10 @@ def insert_at_commit(
     It costs no round trip of its own. A savepoint that is rolled back takes its rows along.
 
     :param afterwards: called once after the commit, however many rows name the same function;
-        cheaper than `after_commit`. Must be quick, and not raise.
+        cheaper than `after_commit`. Must be quick, and use no database; what it raises is logged.
     :raises NoTransaction: when no transaction is open there.
     """
     wrapper: Any = connections[alias_of(app_label)]
     if not in_transaction(wrapper):
         raise NoTransaction(f"No transaction is open on {wrapper.alias}.")
-    wrapper.deferred.add(wrapper.savepoint_ids, target, row, afterwards)
+    wrapper.deferred.add(target, row, afterwards)

@@ -140,7 +140,7 @@ class Site:
             "--lifespan", "off", "--ws", "none",
         )  # fmt: skip
         # After the web, which empties the folder that all of them count in.
-        self._start("worker", "celery", "-A", "config", "worker", "--concurrency", "4")
+        self._start("worker", "celery", "-A", "config", "worker", "--concurrency", "6")
         self._start("beat", "celery", "-A", "config", "beat", "--pidfile=")
 
     def _start(self, name: str, module: str, *arguments: str) -> None:

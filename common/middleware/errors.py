@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 
 _FAILURE: Final = "_polystore_failure"
 _JSON: Final = (CONTENT_TYPE, "application/json")
+_PROGRAMS: Final = frozenset(
+    {"/api", "/health", "/metrics", "/o/token", "/o/revoke", "/o/introspect"}
+)
+"""Addresses outside /api/ at which programs ask."""
 _KEPT_HEADERS: Final = ("Allow", "Retry-After", "Vary", "WWW-Authenticate", "X-Degraded")
 _BY_STATUS: Final[dict[int, type[PolystoreError]]] = {
     400: RequestRefused,
@@ -77,9 +81,9 @@ class ProblemAnswers(Middleware):
 
 
 def wants_problem(request: HttpRequest) -> bool:
-    """Tell whether a program asks, by the address: /api/, /health and /metrics."""
+    """Tell whether a program asks, by the address."""
     path = request.path_info
-    return path.startswith("/api/") or path in {"/api", "/health", "/metrics"}
+    return path.startswith("/api/") or path in _PROGRAMS
 
 
 def _remember(request: HttpRequest | None = None, **_: Any) -> None:

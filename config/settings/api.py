@@ -4,6 +4,7 @@ from __future__ import annotations
 
 AUTHENTICATORS = [
     "config.authenticators.metrics_token",
+    "config.authenticators.access_token",
     "config.authenticators.session",
 ]
 """Asked in this order; the first that recognises the caller answers."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import OperationalError, ProgrammingError, connections
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql.base import TIMESTAMPTZ_OID
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
@@ -22,7 +22,7 @@ from psycopg import IsolationLevel
 from psycopg.pq import ConnStatus, Format
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from databases import causality, guards
+from databases import causality, deferred, guards
 from databases.aliases import primary_of
 from databases.backend import connection as ours
 from databases.backend.failover import ReplicaCursor, ReplicaDebugCursor
@@ -31,7 +31,7 @@ from databases.backend.statements import changes_rows
 from databases.breaker import AliasUnavailable, Breaker, get, register
 from databases.deferred import DeferredRows
 from databases.probe import ask, conninfo_of
-from databases.transactions import in_transaction, note_begun, note_ended
+from databases.transactions import CommitUnknown, in_transaction, note_begun, note_ended
 
 logger = logging.getLogger("databases.failover")
 
@@ -287,6 +287,8 @@ class WatchedWrapper(PostgresWrapper):
         )
 
     def _set_autocommit(self, autocommit: bool) -> None:  # noqa: FBT001 - Django's signature
+        if autocommit and self.deferred:
+            raise ProgrammingError("Rows wait for the COMMIT: commit or roll back first.")
         super()._set_autocommit(autocommit)  # type: ignore[misc]
         (note_ended if autocommit else note_begun)(self)
         if not autocommit and self._polystore["pooler"] and self._polystore["session"]:
@@ -313,12 +315,15 @@ class WatchedWrapper(PostgresWrapper):
                 causality.note_commit(self.alias)
         elif tag.startswith("SELECT"):
             guards.note_reading(self, query)
+        elif tag in {"DISCARD ALL", "DEALLOCATE ALL"}:
+            deferred.forget(self.connection)
 
     def _savepoint(self, sid: str) -> None:
         super()._savepoint(sid)  # type: ignore[misc]
         if not in_transaction(self):
             self.changed.ended()  # Within a TestCase, this savepoint begins the transaction.
         self.changed.savepoint(sid)
+        self.deferred.savepoint(sid)
 
     def _savepoint_rollback(self, sid: str) -> None:
         super()._savepoint_rollback(sid)  # type: ignore[misc]
@@ -334,11 +339,17 @@ class WatchedWrapper(PostgresWrapper):
             guards.note_commit(self, self.changed.ended())  # Within a TestCase, it is over here.
 
     def _commit(self) -> None:
-        if not self.deferred:
-            super()._commit()  # type: ignore[misc]
-        else:
+        if self.deferred:
             self.wrote_in_transaction = True
-            self._commit_with_deferred()
+        try:
+            if self.deferred:
+                self._commit_with_deferred()
+            else:
+                super()._commit()  # type: ignore[misc]
+        except OperationalError as error:
+            if self.wrote_in_transaction and self.connection.pgconn.status == ConnStatus.BAD:
+                raise CommitUnknown(self.alias) from error.__cause__
+            raise
         if self.changed:
             guards.note_commit(self, self.changed.ended())
         if self.wrote_in_transaction:

@@ -171,6 +171,8 @@ class Drainer:
             if not besides:
                 self._claims.settled(claim)
             return None
+        if claim.full:
+            self._shards.read_up_to(claim.events[-1].shard)
         return _Batch(self._prepared(claim.events), claim)
 
     def _prepared(self, events: Sequence[Claimed]) -> Prepared:

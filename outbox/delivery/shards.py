@@ -103,5 +103,11 @@ class Shards:
             self.owned.append(self.owned.pop(0))
         return self.owned
 
+    def read_up_to(self, shard: int) -> None:
+        """Begin behind `shard` the next time: it filled a claim, and the others have their turn."""
+        if shard in self.owned:
+            place = self.owned.index(shard)
+            self.owned[:] = self.owned[place:] + self.owned[:place]
+
     def _take(self, statement: str, key: int) -> bool:
         return bool(self._session.run(statement, (self._key, key))[0][0])

@@ -1,0 +1,30 @@
+"""The admin's sign-in, with limits of its own: whoever tries the admin does not wait for others."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.debug import sensitive_post_parameters
+
+from accounts.throttling import Rule, client_of, spend
+
+
+@sensitive_post_parameters("password")
+def admin_sign_in(request: HttpRequest) -> HttpResponse:
+    """Show the admin's form, or try what it was filled in with.
+
+    :raises TooManyAttempts: which becomes a page with Retry-After.
+    """
+    if request.method != "POST":
+        return cast("HttpResponse", admin.site.login(request))
+    spent = spend(
+        Rule.ADMIN_SIGN_IN,
+        client=client_of(request),
+        account=request.POST.get("username", "")[:320],
+    )
+    response = cast("HttpResponse", admin.site.login(request))
+    if response.status_code == 302:
+        spent.give_back()
+    return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import Any
 
 import pytest
 import redis as driver
@@ -32,7 +33,7 @@ def _clear(client: driver.Redis) -> None:
         client.delete(key)
 
 
-def an_entry(**changes: object) -> Entry:
+def an_entry(**changes: Any) -> Entry:
     made = Entry(
         id=USER, key_hash=KEY, user_id=USER, values={"colour": "red"}, version=1, seen=0,
         expires_at=time.time() + 60, last_seen_at=time.time(), user={"id": USER}, lasting=True,
@@ -40,8 +41,8 @@ def an_entry(**changes: object) -> Entry:
     return dataclasses.replace(made, **changes)
 
 
-def tell(*names: str, everything: bool = False, **listener: object) -> vouching.Heard:
-    given = {"begun": "", "joined": False, "heard": ""} | listener
+def tell(*names: str, everything: bool = False, **listener: Any) -> vouching.Heard:
+    given: dict[str, Any] = {"begun": "", "joined": False, "heard": ""} | listener
     found = vouching.tell(names, everything=everything, **given)
     assert found is not None
     return found

@@ -231,7 +231,7 @@ class TestInABrowser:
     def test_people_make_use_and_revoke_tokens_of_their_own(self, page, site) -> None:
         page.goto("/account/tokens/")
         self.sign_in(page)
-        page.get_by_label("Name").fill("My script")
+        page.get_by_label("Name", exact=True).fill("My script")
         page.get_by_label("Valid for").select_option("30")
         page.get_by_label("See and change your todos").check()
         page.get_by_role("button", name="Make the token").click()

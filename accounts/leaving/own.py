@@ -37,14 +37,14 @@ def register() -> None:
                 "connectedAccounts": lambda user_id: rows_of(
                     SocialAccount, "user_id", user_id=user_id
                 ),
-                "sessions": lambda user_id: rows_of(
-                    Session, "user_id", user_id=user_id, without=("key_hash", "data", "version")
-                ),
                 "tokens": lambda user_id: rows_of(
                     PersonalToken, "user_id", user_id=user_id, without=SECRETS
                 ),
                 "applications": lambda user_id: rows_of(
                     Authorization, "user_id", user_id=user_id, without=SECRETS
+                ),
+                "sessions": lambda user_id: rows_of(
+                    Session, "user_id", user_id=user_id, without=("key_hash", "data", "version")
                 ),
                 "adminLog": lambda user_id: rows_of(
                     LogEntry, "user_id", user_id=user_id, without=("change_message",)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from django.contrib import admin
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponse
@@ -20,13 +18,13 @@ def admin_sign_in(request: HttpRequest) -> HttpResponse:
     :raises TooManyAttempts: which becomes a page with Retry-After.
     """
     if request.method != "POST":
-        return cast("HttpResponse", admin.site.login(request))
+        return admin.site.login(request)
     spent = spend(
         Rule.ADMIN_SIGN_IN,
         client=client_of(request),
         account=request.POST.get("username", "")[:320],
     )
-    response = cast("HttpResponse", admin.site.login(request))
+    response = admin.site.login(request)
     if response.status_code != 302:
         return response
     spent.give_back()

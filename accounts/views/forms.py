@@ -104,6 +104,8 @@ class TokenForm(allauth_forms.UserTokenForm):  # type: ignore[misc]  # allauth i
 class ResetForm(allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]  # allauth is not typed
     """A new password, by a link."""
 
+    user: User
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Say what a password needs."""
         super().__init__(*args, **kwargs)

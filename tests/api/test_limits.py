@@ -14,9 +14,9 @@ from common.middleware import policy
 pytestmark = [pytest.mark.urls("tests.api.urls"), pytest.mark.django_db]
 
 
-def send(client: Client, body: bytes, path: str = "/api/auth/login", **extra: str):
+def send(client: Client, body: bytes, path: str = "/api/auth/login", **headers: str):
     """Send bytes as JSON."""
-    return client.post(path, body, content_type="application/json", **extra)
+    return client.post(path, body, content_type="application/json", headers=headers)
 
 
 def nested(depth: int) -> bytes:
@@ -116,7 +116,7 @@ class TestEveryAnswer:
 
     def test_to_an_unknown_host_is_a_refusal(self, client) -> None:
         assert client.get("/account/login/", headers={"host": "evil.example"}).status_code == 400
-        refused = send(client, b"{}", headers={"host": "evil.example"})
+        refused = send(client, b"{}", host="evil.example")
         assert refused.status_code == 400
 
     def test_sets_cookies_that_scripts_of_other_sites_cannot_use(self, client) -> None:

@@ -132,11 +132,16 @@ class Page:
     """How a page is asked for, and who gets it."""
 
     path: str
-    to: Audience
+    to: Audience | None
+    """None: it turns everybody alike away who comes without what it asks for, such as a client's
+    secret."""
     method: str = "GET"
 
 
-def page(path: str, to: Audience, *, method: str = "GET") -> Page:
+ALIKE: Final = None
+
+
+def page(path: str, to: Audience | None, *, method: str = "GET") -> Page:
     """Return a page."""
     return Page(path=path, to=to, method=method)
 
@@ -170,9 +175,9 @@ PAGES: Final[dict[str, Page]] = {
         "/.well-known/oauth-authorization-server", EVERYBODY
     ),
     # A client's secret is asked for, not a session.
-    "o/token": page("/o/token", NOBODY, method="POST"),
-    "o/revoke": page("/o/revoke", NOBODY, method="POST"),
-    "o/introspect": page("/o/introspect", NOBODY, method="POST"),
+    "o/token": page("/o/token", ALIKE, method="POST"),
+    "o/revoke": page("/o/revoke", ALIKE, method="POST"),
+    "o/introspect": page("/o/introspect", ALIKE, method="POST"),
     "o/authorize": page("/o/authorize", PEOPLE),
     "account/": page("/account/", PEOPLE),
     "account/deactivate/": page("/account/deactivate/", PEOPLE),
@@ -210,11 +215,11 @@ PAGES: Final[dict[str, Page]] = {
     "account/3rdparty/": page("/account/3rdparty/", PEOPLE),
     "account/3rdparty/login/cancelled/": page("/account/3rdparty/login/cancelled/", EVERYBODY),
     "account/3rdparty/login/error/": page("/account/3rdparty/login/error/", EVERYBODY),
-    "account/3rdparty/signup/": page("/account/3rdparty/signup/", EVERYBODY),
+    "account/3rdparty/signup/": page("/account/3rdparty/signup/", ALIKE),
     "account/social/connections/": page("/account/social/connections/", EVERYBODY),
     "account/social/login/cancelled/": page("/account/social/login/cancelled/", EVERYBODY),
     "account/social/login/error/": page("/account/social/login/error/", EVERYBODY),
-    "account/social/signup/": page("/account/social/signup/", EVERYBODY),
+    "account/social/signup/": page("/account/social/signup/", ALIKE),
     "admin/": page("/admin/", STAFF),
     "admin/login/": page("/admin/login/", EVERYBODY),
     "admin/logout/": page("/admin/logout/", STAFF, method="POST"),

@@ -153,6 +153,8 @@ PAGES: Final[dict[str, Page]] = {
     "metrics": page("/metrics", OPERATIONS),
     "api/docs": page("/api/docs", EVERYBODY),
     "api/openapi.json": page("/api/openapi.json", EVERYBODY),
+    # Another process serves it, which asks as the API does; this one says where, to everybody.
+    "api/rooms/<uuid:room_id>/stream": page(f"/api/rooms/{ID}/stream", ALIKE),
     "tracker/": page("/tracker/", PEOPLE),
     "tracker/todos": page("/tracker/todos", PEOPLE, method="POST"),
     "tracker/todos/<uuid:todo_id>/<str:verb>": page(

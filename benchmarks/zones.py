@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -68,22 +69,33 @@ def main() -> None:
 
 
 def draw(path: Path, *, version: int) -> Path:
-    """Write neighbouring zones with ragged borders; a later version moves one zone's corner."""
-    features = []
-    for number in range(ZONES):
-        row, column = divmod(number, SIDE)
-        ring = _ring(column, row)
-        if version and number == version:
-            ring[1] = [ring[1][0], round(ring[1][1] - 1e-5, 7)]
-        features.append(
+    """Write neighbouring zones with ragged borders; a later version moves a corner of one zone."""
+    features = list(_features())
+    if version:
+        moved = json.loads(features[version])
+        corner = moved["geometry"]["coordinates"][0][1]
+        corner[1] = round(corner[1] - 1e-5, 7)
+        features[version] = json.dumps(moved)
+    joined = ",\n".join(features)
+    path.write_text(f'{{"type": "FeatureCollection", "features": [\n{joined}\n]}}')
+    return path
+
+
+@cache
+def _features() -> tuple[str, ...]:
+    return tuple(
+        json.dumps(
             {
                 "type": "Feature",
                 "properties": {"GEOID10": f"48{number:09d}", "COUNTY": "Drawn"},
-                "geometry": {"type": "Polygon", "coordinates": [ring]},
+                "geometry": {
+                    "type": "Polygon",
+                    "coordinates": [_ring(number % SIDE, number // SIDE)],
+                },
             }
         )
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    return path
+        for number in range(ZONES)
+    )
 
 
 def _ring(column: int, row: int) -> list[list[float]]:

@@ -24,6 +24,7 @@ urlpatterns = [
     path("account/", include("accounts.urls")),
     path("", include("accounts.oauth.urls")),
     path("tracker/", include("tracker.urls")),
+    path("rooms/", include("messaging.urls")),
     path("zones/", include("caches.urls")),
     path("admin/databases/overview/", admin.site.admin_view(databases_page), name=URL_NAME),
     path(

@@ -22,7 +22,7 @@ def check(request: HttpRequest, asked: Query[PointQuery]) -> HttpResponse:
     """Answer yes, no or unknown, with the tract and the version of the data."""
     point = checked_point(lat=asked.lat, lon=asked.lon)
     day = asked.as_of or timezone.localdate()
-    held = holding.current()
+    held = answering.ready()
     etag = etag_of(held.tag, point.lat, point.lon, day, asked.program) if held else ""
     if held is not None:
         same = not_changed(request, etag)

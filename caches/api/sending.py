@@ -18,12 +18,14 @@ NOT_KEPT: Final = "no-store"
 PRIVATE: Final = "private, no-store"
 """For what the caller sent in a body: points may be somebody's address."""
 SMALLEST_PACKED: Final = 1024
+_PACKED: Final = '-gzip"'
+"""The end of the ETag of a packed answer, which is another one to caches."""
 
 
 def not_changed(request: HttpRequest, etag: str) -> HttpResponse | None:
     """Return 304 where the caller has this answer already."""
     asked = request.headers.get("If-None-Match", "")
-    known = {one.strip().removeprefix("W/") for one in asked.split(",")}
+    known = {one.strip().removeprefix("W/").replace(_PACKED, '"') for one in asked.split(",")}
     if not asked or (etag not in known and "*" not in known):
         return None
     response = HttpResponse(status=304)
@@ -50,7 +52,7 @@ def sent(
     packed = len(data) > SMALLEST_PACKED and _takes_gzip(request)
     if packed:
         data = gzip.compress(data, 5, mtime=0)
-        etag = f"{etag[:-1]}-gzip{etag[-1]}" if etag else ""
+        etag = f"{etag[:-1]}{_PACKED}" if etag else ""
     response = HttpResponse(data, content_type=content_type)
     if packed:
         response["Content-Encoding"] = "gzip"

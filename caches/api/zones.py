@@ -11,7 +11,7 @@ from ninja import Path, Query, Router
 from caches.api.sending import PUBLIC, as_json, etag_of, not_changed, sent
 from caches.queries.features import Asked, checked_box, drawn
 from caches.schemas import FeatureAnswer, FeaturesAnswer, ZoneQuery, ZonesQuery
-from caches.services import holding, showing
+from caches.services import answering, holding, showing
 from common.access import public
 from common.failures import NotFound
 from common.pagination import Cursor, CursorInvalid, decode_cursor, encode_cursor
@@ -41,7 +41,7 @@ def zones(request: HttpRequest, asked: Query[ZonesQuery]) -> HttpResponse:
     """
     boxes = checked_box(asked.bbox)
     day = asked.as_of or timezone.localdate()
-    held = holding.current()
+    held = answering.ready()
     etag = (
         etag_of(held.tag, boxes, asked.zoom, day, asked.program, asked.cursor, asked.limit)
         if (held)

@@ -141,7 +141,7 @@ def _status(at: dt.datetime) -> ZonesStatus:
     last = runs.filter(slot=None).order_by("-id").first()
     return ZonesStatus(
         connected=True,
-        versions=tuple(_version(pointer, at, using) for pointer in pointers),
+        versions=tuple(_version(pointer, at) for pointer in pointers),
         seeding=tuple(_run(run) for run in runs.filter(slot=1).order_by("program")),
         last_run=None if last is None else _run(last),
     )
@@ -168,9 +168,10 @@ def _run(run: Run) -> SeedingStatus:
     )
 
 
-def _coverage(dataset: Dataset, using: str) -> Mapping[str, Coverage]:
+def coverage_of(dataset: Dataset) -> Mapping[str, Coverage]:
+    """Return the zones of each state in a version, and of how many the border is known."""
     rows = (
-        Zone.objects.using(using)
+        Zone.objects.using(router.db_for_read(Zone))
         .in_version(dataset)
         .values("state_fips")
         .annotate(designated=Count("pk"), polygons=Count("pk", filter=Q(geom__isnull=False)))
@@ -184,7 +185,7 @@ def _coverage(dataset: Dataset, using: str) -> Mapping[str, Coverage]:
     }
 
 
-def _version(pointer: Activation, at: dt.datetime, using: str) -> VersionStatus:
+def _version(pointer: Activation, at: dt.datetime) -> VersionStatus:
     dataset = pointer.dataset
     missing = {STATES[fips].name: n for fips, n in dataset.missing_by_state.items()}
     return VersionStatus(
@@ -203,7 +204,7 @@ def _version(pointer: Activation, at: dt.datetime, using: str) -> VersionStatus:
         polygon_count=dataset.polygon_count,
         expected_count=dataset.expected_count,
         missing_by_state=missing,
-        coverage=_coverage(dataset, using),
+        coverage=coverage_of(dataset),
         last_update=pointer.activated_at,
         verified_at=dataset.verified_at,
         expires_at=dataset.expires_at,

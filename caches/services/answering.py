@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 
 from caches.queries import index, lookup
-from caches.queries.answers import Answer
+from caches.queries.answers import Answer, Result
+from caches.queries.figures import ANSWERS
 from caches.queries.points import Point
 from caches.services import holding
 from caches.services.holding import Held
@@ -23,9 +25,12 @@ def check(point: Point, as_of: dt.date, program: str | None) -> Answer:
     :raises django.db.OperationalError: when neither memory nor database nor source answers.
     """
     held = ready()
-    if held is not None:
-        return index.look_up(held.indexes, point, as_of, program)
-    return _check_in_database(point, as_of, program)
+    if held is None:
+        answer = _check_in_database(point, as_of, program)
+    else:
+        answer = index.look_up(held.indexes, point, as_of, program)
+    _count(answer.result, held, 1)
+    return answer
 
 
 def check_many(points: Sequence[Point], as_of: dt.date, program: str | None) -> list[Answer]:
@@ -34,9 +39,18 @@ def check_many(points: Sequence[Point], as_of: dt.date, program: str | None) -> 
     :raises django.db.OperationalError: as `check` does.
     """
     held = ready()
-    if held is not None:
-        return index.look_up_many(held.indexes, points, as_of, program)
-    return _check_many_in_database(points, as_of, program)
+    if held is None:
+        answers = _check_many_in_database(points, as_of, program)
+    else:
+        answers = index.look_up_many(held.indexes, points, as_of, program)
+    for result, count in Counter(answer.result for answer in answers).items():
+        _count(result, held, count)
+    return answers
+
+
+def _count(result: Result, held: Held | None, count: int) -> None:
+    """Count answers by what gave them: memory (and where that came from) or the database."""
+    ANSWERS.labels(result.value, f"memory: {held.origin}" if held else "database").inc(count)
 
 
 def ready() -> Held | None:

@@ -26,8 +26,13 @@ EXPIRED: Final = "zones.expired"
 
 
 def due(*, at: dt.datetime) -> Run | None:
-    """Write down the run that is due now, if any: zones are missing, or expire soon."""
+    """Return the run that is due now, if any: one that no worker took up, or a new one where zones
+    are missing or expire soon.
+    """
     runs.release_dead(at=at)
+    left = runs.left_lying(at=at)
+    if left is not None:
+        return left
     origin = _origin(at)
     if origin is None or _failed_just_now(origin, at):
         return None

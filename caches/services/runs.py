@@ -33,6 +33,7 @@ SILENT_FOR: Final = dt.timedelta(minutes=2)
 """A run that says nothing for so long is taken for dead."""
 QUEUED_AT_MOST: Final = dt.timedelta(minutes=15)
 """A run that no worker took up within it makes room for another."""
+LEFT_LYING: Final = dt.timedelta(minutes=1)
 TOLD_EVERY: Final = dt.timedelta(seconds=1)
 FAILED: Final = "zones.refresh_failed"
 DIED: Final = "Its process ended before it was done."
@@ -94,6 +95,11 @@ def release_dead(*, at: dt.datetime) -> int:
         if held is False or (held is None and seen < at - SILENT_FOR):
             dead += _end(run, Run.State.FAILED, error=DIED)
     return dead
+
+
+def left_lying(*, at: dt.datetime) -> Run | None:
+    """Return a run whose task was lost, or came while another process was seeding."""
+    return _runs().filter(state=Run.State.QUEUED, requested_at__lt=at - LEFT_LYING).first()
 
 
 def carry_out(

@@ -56,6 +56,11 @@ CELERY_BEAT_SCHEDULE = {
     # Often enough for a lag of 30 s to be told soon, and for a sample of every minute.
     "outbox-watch": {"task": "outbox.watch", "schedule": 15.0, "options": {"expires": 15}},
     "outbox-prune": {"task": "outbox.prune", "schedule": 3600.0, "options": {"expires": 3600}},
+    "accounts-clear-unconfirmed": {
+        "task": "accounts.clear_unconfirmed",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "accounts-clear-sessions": {
         "task": "accounts.clear_expired_sessions",
         "schedule": 3600.0,

@@ -194,7 +194,7 @@ class TestDeletion:
         assert leaving.done_at is not None
         assert Leaving.objects.get().addresses == []
         assert set(leaving.steps.values_list("app_label", flat=True)) == {
-            "accounts", "analytics", "customers", "documents", "tracker",
+            "accounts", "analytics", "customers", "documents", "messaging", "tracker",
         }  # fmt: skip
 
     def test_keeps_a_nameless_row_where_others_need_it(self, ada) -> None:

@@ -109,7 +109,9 @@ def test_all_paths_agree_on_100_000_random_points_near_borders(seeded: SeedRepor
         if lookup.look_up(point, DAY) != answer
     ]
     assert differ == []
-    on_corners = [answer for answer, moved in zip(alone, off.any(axis=1), strict=True) if not moved]
+    on_corners = [
+        answer for answer, moved in zip(alone, off.any(axis=1).tolist(), strict=True) if not moved
+    ]
     assert all(answer.result is Result.YES for answer in on_corners), "a border belongs to its zone"
 
 

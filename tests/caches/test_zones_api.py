@@ -157,6 +157,10 @@ def test_large_answers_are_packed_for_those_who_take_it(tmp_path: Path, client: 
             assert packed["Content-Encoding"] == "gzip"
             assert gzip.decompress(packed.content) == plain.content
             assert packed["Vary"] == "Accept-Encoding"
+            if "ETag" in packed:
+                known = {"Accept-Encoding": "gzip", "If-None-Match": packed["ETag"]}
+                assert packed["ETag"] != plain["ETag"]
+                assert client.get(ZONES, query, headers=known).status_code == 304
 
 
 # Zones for maps ---------------------------------------------------------------------------------

@@ -165,6 +165,7 @@ def test_the_metadata_is_what_the_standard_wants(site, metadata) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield made
@@ -187,8 +188,8 @@ class TestInABrowser:
         assert said == []
 
     def sign_in(self, page: Page) -> None:
-        page.get_by_label("E-mail address").fill(ADDRESS)
-        page.get_by_label("Password").fill(PASSWORD)
+        page.locator("input[name=login]").fill(ADDRESS)
+        page.locator("input[name=password]").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
 
     @pytest.mark.parametrize("kind", ["server", "phone"])

@@ -41,7 +41,7 @@ def an_audit_trail() -> Iterator[None]:
     registry._registry.sinks.clear()
 
 
-def told() -> list[tuple[str, dict[str, Any]]]:
+def told() -> list[tuple[str, Any]]:
     rows = OutboxEvent.objects.filter(aggregate_type__in=["client", "token"]).order_by("id")
     return [(row.type, row.payload) for row in rows]
 

@@ -41,7 +41,7 @@ def listed(client: Client, query: str = "") -> dict[str, object]:
 
 def told() -> list[str]:
     """Return the reasons of the sessions' events."""
-    rows = OutboxEvent.objects.filter(aggregate_type="session", event_type="session.ended")
+    rows = OutboxEvent.objects.filter(aggregate_type="session", type="session.ended")
     return [row.payload["reason"] for row in rows]
 
 

@@ -9,7 +9,7 @@ import pytest
 import redis as driver
 from django.conf import settings
 
-from accounts.sessions import vouching
+from accounts.sessions import reading, vouching
 from accounts.sessions.entries import Entry, sealed
 from accounts.sessions.memory import EVERYTHING, NEWS_SECONDS, Memory
 
@@ -165,6 +165,27 @@ def test_a_text_of_another_session_or_without_our_signature_is_none(client) -> N
 
     client.hset(f"{vouching.PREFIX}entry:{KEY}", "text", '{"user_id": "somebody"}')
     assert ask().entry is None
+
+
+class TestAlone:
+    """While a process cannot ask the primary, though it may be there."""
+
+    def alone(self, *, heard_seconds_ago: float) -> bool:
+        with driver.Redis.from_url(settings.REDIS_URL) as made:
+            now = int(ask().asked)
+            last = now - int(heard_seconds_ago * 1e6)
+            made.hset(f"{vouching.PREFIX}watch", mapping={"since": "1", "last": str(last)})
+        kept()
+        answer = ask()
+        assert answer.entry is not None
+        return reading._redis_knows(answer, answer.entry)
+
+    def test_it_is_believed_while_somebody_else_hears_the_primary(self) -> None:
+        assert self.alone(heard_seconds_ago=0.1)
+
+    def test_it_is_not_believed_while_nobody_hears_and_nothing_says_that_it_is_down(self) -> None:
+        assert not self.alone(heard_seconds_ago=2)
+        assert not self.alone(heard_seconds_ago=60)
 
 
 class TestThoseWhoListen:

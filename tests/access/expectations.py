@@ -132,11 +132,16 @@ class Page:
     """How a page is asked for, and who gets it."""
 
     path: str
-    to: Audience
+    to: Audience | None
+    """None: it turns everybody alike away who comes without what it asks for, such as a client's
+    secret."""
     method: str = "GET"
 
 
-def page(path: str, to: Audience, *, method: str = "GET") -> Page:
+ALIKE: Final = None
+
+
+def page(path: str, to: Audience | None, *, method: str = "GET") -> Page:
     """Return a page."""
     return Page(path=path, to=to, method=method)
 
@@ -148,6 +153,8 @@ PAGES: Final[dict[str, Page]] = {
     "metrics": page("/metrics", OPERATIONS),
     "api/docs": page("/api/docs", EVERYBODY),
     "api/openapi.json": page("/api/openapi.json", EVERYBODY),
+    # Another process serves it, which asks as the API does; this one says where, to everybody.
+    "api/rooms/<uuid:room_id>/stream": page(f"/api/rooms/{ID}/stream", ALIKE),
     "tracker/": page("/tracker/", PEOPLE),
     "tracker/todos": page("/tracker/todos", PEOPLE, method="POST"),
     "tracker/todos/<uuid:todo_id>/<str:verb>": page(
@@ -170,9 +177,9 @@ PAGES: Final[dict[str, Page]] = {
         "/.well-known/oauth-authorization-server", EVERYBODY
     ),
     # A client's secret is asked for, not a session.
-    "o/token": page("/o/token", NOBODY, method="POST"),
-    "o/revoke": page("/o/revoke", NOBODY, method="POST"),
-    "o/introspect": page("/o/introspect", NOBODY, method="POST"),
+    "o/token": page("/o/token", ALIKE, method="POST"),
+    "o/revoke": page("/o/revoke", ALIKE, method="POST"),
+    "o/introspect": page("/o/introspect", ALIKE, method="POST"),
     "o/authorize": page("/o/authorize", PEOPLE),
     "account/": page("/account/", PEOPLE),
     "account/deactivate/": page("/account/deactivate/", PEOPLE),
@@ -210,11 +217,11 @@ PAGES: Final[dict[str, Page]] = {
     "account/3rdparty/": page("/account/3rdparty/", PEOPLE),
     "account/3rdparty/login/cancelled/": page("/account/3rdparty/login/cancelled/", EVERYBODY),
     "account/3rdparty/login/error/": page("/account/3rdparty/login/error/", EVERYBODY),
-    "account/3rdparty/signup/": page("/account/3rdparty/signup/", EVERYBODY),
+    "account/3rdparty/signup/": page("/account/3rdparty/signup/", ALIKE),
     "account/social/connections/": page("/account/social/connections/", EVERYBODY),
     "account/social/login/cancelled/": page("/account/social/login/cancelled/", EVERYBODY),
     "account/social/login/error/": page("/account/social/login/error/", EVERYBODY),
-    "account/social/signup/": page("/account/social/signup/", EVERYBODY),
+    "account/social/signup/": page("/account/social/signup/", ALIKE),
     "admin/": page("/admin/", STAFF),
     "admin/login/": page("/admin/login/", EVERYBODY),
     "admin/logout/": page("/admin/logout/", STAFF, method="POST"),

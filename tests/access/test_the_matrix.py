@@ -97,7 +97,8 @@ def test_the_api_has_no_page_that_its_document_leaves_out() -> None:
     documented = {re.sub(r"<[^>]*>", "{}", route) for route in routes}
     named = {re.sub(r"\{[^}]*\}", "{}", each.partition(" ")[2].lstrip("/")) for each in API}
 
-    assert documented - named <= {"api/", "api/docs", "api/openapi.json"}
+    pages = {re.sub(r"<[^>]*>", "{}", pattern) for pattern in PAGES}
+    assert documented - named - pages == {"api/"}
 
 
 def _all_patterns(found: Any = None, prefix: str = "") -> Iterator[str]:
@@ -132,7 +133,7 @@ def test_operations_of_the_api(client: Client, caller: str) -> None:
         if not fits:
             wrong.append(f"{operation}: {answer.status_code}")
 
-    assert wrong == []
+    assert "\n".join(wrong) == ""
 
 
 def test_pages(client: Client, caller: str) -> None:
@@ -141,10 +142,14 @@ def test_pages(client: Client, caller: str) -> None:
         if pattern in {"admin/logout/", "account/logout/"}:
             continue  # they would end the session
         answer = client.generic(page.method, page.path)
-        if lets_in(answer) != (caller in page.to) or answer.status_code == 500:
+        if page.to is None:
+            fits = answer.status_code in {302, 307, 400, 401, 503}
+        else:
+            fits = lets_in(answer) == (caller in page.to) and answer.status_code != 500
+        if not fits:
             wrong.append(f"{page.method} {page.path}: {answer.status_code}")
 
-    assert wrong == []
+    assert "\n".join(wrong) == ""
 
 
 def test_the_admins_models(client: Client, caller: str) -> None:
@@ -158,7 +163,7 @@ def test_the_admins_models(client: Client, caller: str) -> None:
             if not fits or lets_in(answer) != allowed or answer.status_code == 500:
                 wrong.append(f"{deed} {model}: {answer.status_code}")
 
-    assert wrong == []
+    assert "\n".join(wrong) == ""
 
 
 def ask_the_admin(client: Client, model: str, deed: str) -> Any:
@@ -172,13 +177,13 @@ def ask_the_admin(client: Client, model: str, deed: str) -> Any:
     return client.post(f"{address}{row}/{deed}/", {"post": "yes"})
 
 
-@pytest.mark.parametrize("model", sorted(ADMIN))
-def test_nobody_of_staff_sees_the_history_of_what_they_may_not_view(model: str) -> None:
+def test_nobody_of_staff_sees_the_history_of_what_they_may_not_view() -> None:
     stranger = CALLERS["staff without a role"]()
+    pages = [f"/admin/{model.replace('.', '/')}/1/history/" for model in ADMIN]
 
-    answer = stranger.get(f"/admin/{model.replace('.', '/')}/1/history/")
+    answers = {page: stranger.get(page).status_code for page in pages}
 
-    assert answer.status_code in {302, 403}
+    assert {page for page, status in answers.items() if status not in {302, 403}} == set()
 
 
 def test_signing_out_of_the_admin_is_for_those_who_are_in(client: Client, caller: str) -> None:

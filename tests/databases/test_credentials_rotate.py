@@ -67,7 +67,7 @@ class Load:
             json={"title": "While it changes"} if method == "POST" else None,
             cookies=self._cookies,
             headers={"X-CSRFToken": self._browser.csrf},
-            timeout=30,
+            timeout=300,  # while workers start, callers wait: they must not fail
         )
 
     @property

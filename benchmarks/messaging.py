@@ -138,7 +138,7 @@ def history(servers: ServerSet, room: uuid.UUID, rounds: int) -> Figures:
     environment = servers.environment()
     sql = f"{postgres._OF_ROOM} {postgres._NEWEST}"
     with (
-        pymongo.MongoClient(
+        pymongo.MongoClient[dict[str, Any]](
             environment["MONGO_URL"], uuidRepresentation="standard", tz_aware=True
         ) as client,
         psycopg.connect(environment["DATABASE_URL"], autocommit=True) as connection,

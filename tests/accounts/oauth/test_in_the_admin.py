@@ -234,8 +234,11 @@ class TestTokens:
 
     @pytest.mark.parametrize("model", ["authorization", "accesstoken", "refreshtoken"])
     def test_of_applications_are_ended_with_their_family(self, tokens, model) -> None:
-        rows = {"authorization": Authorization, "accesstoken": AccessToken}
-        row = rows.get(model, RefreshToken).objects.get()
+        row: Any = {
+            "authorization": Authorization.objects,
+            "accesstoken": AccessToken.objects,
+            "refreshtoken": RefreshToken.objects,
+        }[model].get()
 
         page = act(signed_in(a_superuser()), "end", model, row)
 

@@ -89,9 +89,15 @@ class Worker:
 
     def _stop_a_dumper(self) -> int:
         """Look for one from before it is there: it may be done within a tenth of a second."""
-        eventually(lambda: [os.kill(pid, signal.SIGSTOP) for pid in self.dumpers()], seconds=90)
+        eventually(self._stopped, seconds=90)
         (pid,) = self.dumpers()
         return pid
+
+    def _stopped(self) -> bool:
+        found = self.dumpers()
+        for pid in found:
+            os.kill(pid, signal.SIGSTOP)
+        return found != []
 
 
 @pytest.fixture

@@ -172,6 +172,8 @@ PAGES: Final[dict[str, Page]] = {
     ),
     "tracker/search": page("/tracker/search", PEOPLE),
     "tracker/analytics": page("/tracker/analytics", PEOPLE),
+    "rooms/": page("/rooms/", PEOPLE),
+    "rooms/<uuid:room_id>/": page(f"/rooms/{ID}/", PEOPLE),
     "zones/": page("/zones/", EVERYBODY),
     ".well-known/oauth-authorization-server": page(
         "/.well-known/oauth-authorization-server", EVERYBODY
@@ -265,6 +267,7 @@ _ADMIN: Final = {
     "analytics.performancemetric": ("oar", "", "", ""),
     "auth.group": ("or", "r", "r", "r"),
     "caches.dataset": ("osar", "", "", ""),
+    "caches.run": ("osar", "", "", ""),
     "caches.zone": ("osar", "", "", ""),
     "compliance.auditrecord": ("c", "", "", ""),
     "compliance.filing": ("c", "c", "c", "c"),

@@ -89,9 +89,16 @@ class Worker:
 
     def _stop_a_dumper(self) -> int:
         """Look for one from before it is there: it may be done within a tenth of a second."""
-        eventually(self._stopped, seconds=90)
-        (pid,) = self.dumpers()
-        return pid
+        found: list[int] = []
+
+        def is_stopped() -> bool:
+            found.extend(self.dumpers())
+            for pid in found:
+                os.kill(pid, signal.SIGSTOP)
+            return bool(found)
+
+        eventually(is_stopped, seconds=90)
+        return found[0]
 
     def _stopped(self) -> bool:
         found = self.dumpers()

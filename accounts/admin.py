@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.forms import AdminPasswordChangeForm
 
+import accounts.sessions.admin  # noqa: F401 - registers sessions
 from accounts import services
 from accounts.models import User
+from accounts.policies import may_touch
 from accounts.querysets import UserQuerySet
+from accounts.roles import giving
+from accounts.roles.definitions import ROLES
 from databases.admin_base import HomeAdmin
+from databases.transactions import atomic_for
 
 if TYPE_CHECKING:
     from django.contrib.auth.forms import AdminUserCreationForm as ThemedUserCreationForm
@@ -24,6 +31,7 @@ else:
     from unfold.forms import UserChangeForm as ThemedUserChangeForm
     from unfold.forms import UserCreationForm as ThemedUserCreationForm
 
+STAFF_ROLES = [role.name for role in ROLES.values() if role.is_staff]
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
@@ -47,8 +55,8 @@ class UserEditForm(ThemedUserChangeForm[User]):
 class UserAdmin(DjangoUserAdmin[User], HomeAdmin[User]):
     """People who may sign in.
 
-    Rights are given by superusers alone, and only they touch a superuser: whoever may change users
-    would otherwise make themselves one.
+    Rights are given by superusers alone, and only they touch somebody else of staff: whoever may
+    change users would otherwise make themselves a superuser, or sign in as whoever has more rights.
     """
 
     form = UserEditForm
@@ -94,13 +102,28 @@ class UserAdmin(DjangoUserAdmin[User], HomeAdmin[User]):
         """Tell whether this operator may delete the user."""
         return super().has_delete_permission(request, obj) and _may_touch(request, obj)
 
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: User,
+        form: ModelForm[User],
+        change: bool,  # noqa: FBT001 - Django's signature
+    ) -> None:
+        """Save; whoever gives a user another address vouches for it."""
+        super().save_model(request, obj, form, change)
+        if change and "email" in form.changed_data:
+            with atomic_for("accounts"):
+                services.vouch_for_address(user=obj, actor_id=_id_of(request))
+
     @admin.action(description="Deactivate the selected users", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: UserQuerySet) -> None:
         """Bar them from signing in; whoever asks stays active."""
         chosen = [
             user for user in queryset.active() if user != request.user and _may_touch(request, user)
         ]
-        count = services.deactivate_users(users=_these(chosen), at=timezone.now())
+        count = services.deactivate_users(
+            users=_these(chosen), at=timezone.now(), actor_id=_id_of(request)
+        )
         self.log_deed(request, chosen, "Deactivated.")
         messages.success(request, f"{count} users can no longer sign in.")
         if kept := queryset.active().count():
@@ -110,17 +133,33 @@ class UserAdmin(DjangoUserAdmin[User], HomeAdmin[User]):
     def reactivate(self, request: HttpRequest, queryset: UserQuerySet) -> None:
         """Let them sign in again."""
         chosen = [user for user in queryset.filter(is_active=False) if _may_touch(request, user)]
-        count = services.reactivate_users(users=_these(chosen), at=timezone.now())
+        count = services.reactivate_users(
+            users=_these(chosen), at=timezone.now(), actor_id=_id_of(request)
+        )
         self.log_deed(request, chosen, "Reactivated.")
         messages.success(request, f"{count} users can sign in again.")
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        """Save the roles, too; who loses the last one of staff no longer opens the admin."""
+        user: User = form.instance
+        before = user.groups.filter(name__in=STAFF_ROLES).exists() if change else False
+        super().save_related(request, form, formsets, change)
+        after = user.groups.filter(name__in=STAFF_ROLES).exists()
+        if before and not after and giving.close_the_door(user):
+            messages.warning(request, f"{user} has no role of staff left and is no staff any more.")
 
 
 def _is_superuser(request: HttpRequest) -> bool:
     return bool(request.user.is_authenticated and request.user.is_superuser)
 
 
+def _id_of(request: HttpRequest) -> UUID | None:
+    key: UUID | None = request.user.pk
+    return key
+
+
 def _may_touch(request: HttpRequest, user: User | None) -> bool:
-    return user is None or not user.is_superuser or _is_superuser(request)
+    return may_touch(request.user, user)
 
 
 def _these(users: list[User]) -> UserQuerySet:
@@ -133,7 +172,10 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, HomeAdmin[Group]):
-    """Sets of permissions; superusers alone make and change them, as they give rights."""
+    """Sets of permissions; superusers alone make and change them, as they give rights.
+
+    Those that carry roles are as accounts/roles/definitions.py has them, and nobody changes them.
+    """
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Tell whether this operator may make a group."""
@@ -141,8 +183,12 @@ class GroupAdmin(DjangoGroupAdmin, HomeAdmin[Group]):
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         """Tell whether this operator may change a group."""
-        return super().has_change_permission(request, obj) and _is_superuser(request)
+        return super().has_change_permission(request, obj) and _may_change(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         """Tell whether this operator may delete a group."""
-        return super().has_delete_permission(request, obj) and _is_superuser(request)
+        return super().has_delete_permission(request, obj) and _may_change(request, obj)
+
+
+def _may_change(request: HttpRequest, group: Group | None) -> bool:
+    return _is_superuser(request) and (group is None or group.name not in ROLES)

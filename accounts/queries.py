@@ -12,6 +12,8 @@ from django.db.models import F, Func, Q, TextField, Value
 from django.db.models.functions import Concat
 
 from accounts.models import User
+from common.errors import PolystoreError
+from common.pagination import KeysetPage, page_of
 
 NOBODY: Final = "Somebody"
 """How people are shown that gave no name: a part of their address is nobody's business."""
@@ -28,6 +30,13 @@ class Person:
     search_name: str
     """The name without accents, in small letters, words apart by single blanks."""
     is_active: bool
+
+
+class UserNotFound(PolystoreError):
+    """There is no such user, or they are gone already."""
+
+    code, status, title = "accounts.user_not_found", 404, "No such user"
+    remedy = "Check the id; the account may have been deleted."
 
 
 class Folded(Func):
@@ -63,6 +72,45 @@ def fold(text: str) -> str:
 def people(*, ids: Iterable[UUID]) -> Mapping[UUID, Person]:
     """Return the users of these ids; unknown ones are missing."""
     return {person.id: person for person in _people(User.objects.filter(pk__in=list(ids)))}
+
+
+def person(*, user_id: UUID) -> Person:
+    """Return what anybody who is signed in may know of one user.
+
+    :raises UserNotFound: where there is no such user.
+    """
+    found = people(ids=[user_id]).get(user_id)
+    if found is None:
+        raise UserNotFound("There is no user with this id.")
+    return found
+
+
+def user_for_staff(*, user_id: UUID) -> User:
+    """Return a user as operators see it.
+
+    :raises UserNotFound: where there is no such user.
+    """
+    found: User | None = User.objects.filter(pk=user_id).first()
+    if found is None:
+        raise UserNotFound("There is no user with this id.")
+    return found
+
+
+def users_for_staff(
+    *, text: str, active: bool | None, cursor: str | None, limit: int
+) -> KeysetPage[User]:
+    """Return users as operators see them, the newest first.
+
+    :param text: part of an address or a name; "" finds all.
+    """
+    rows = User.objects.all()
+    if active is not None:
+        rows = rows.filter(is_active=active)
+    for word in text.split():
+        rows = rows.filter(
+            Q(email__icontains=word) | Q(first_name__icontains=word) | Q(last_name__icontains=word)
+        )
+    return page_of(rows, cursor=cursor, limit=limit, by=("date_joined", "id"))
 
 
 def find_people(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import BaseUserManager
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Value
 from django.db.models.functions import Lower
 
+from accounts.audit import acting
+
 if TYPE_CHECKING:
-    from accounts.models import User
+    from accounts.models import Session, User
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -29,6 +33,15 @@ class UserQuerySet(models.QuerySet["User"]):
         """The user with this address, however it is capitalised (served by the unique index)."""
         # The database lowers both sides: Python's rules differ outside ASCII.
         return self.alias(_email=Lower("email")).filter(_email=Lower(Value(email.strip())))
+
+    def update(self, **kwargs: Any) -> int:
+        """Update; where columns are audited, the audit trail's triggers learn first who acts."""
+        if not acting.concerns(kwargs):
+            return super().update(**kwargs)
+        self._for_write = True  # as Django's own update does, so that `db` is where it writes
+        with transaction.atomic(using=self.db):
+            acting.tell(self.db)
+            return super().update(**kwargs)
 
 
 class UserManager(BaseUserManager.from_queryset(UserQuerySet)["User"]):  # type: ignore[misc] # a base made by a call
@@ -63,3 +76,19 @@ class UserManager(BaseUserManager.from_queryset(UserQuerySet)["User"]):  # type:
         user.password = make_password(password)
         user.save(using=self._db)
         return user
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    """Questions about many sessions."""
+
+    def current(self, *, at: datetime) -> Self:
+        """Sessions that have not expired."""
+        return self.filter(expires_at__gt=at)
+
+    def expired(self, *, at: datetime) -> Self:
+        """Sessions whose rows may go."""
+        return self.filter(expires_at__lte=at)
+
+    def of_user(self, user_id: UUID) -> Self:
+        """The sessions in which somebody is signed in."""
+        return self.filter(user_id=user_id)

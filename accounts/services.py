@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from allauth.account.models import EmailAddress
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX
-from django.db import router, transaction
+from django.contrib.auth.password_validation import validate_password
+from django.db import IntegrityError, router, transaction
 
+from accounts import events
 from accounts.models import User
 from accounts.querysets import UserQuerySet
+from common.errors import PolystoreError
+from databases.transactions import atomic_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,22 +54,128 @@ def ensure_admin(*, email: str, password: str) -> EnsuredAdmin:
     return EnsuredAdmin(user_id=user.pk, created=False, changed=changed)
 
 
-def deactivate_users(*, users: UserQuerySet, at: datetime) -> int:
+def deactivate_users(*, users: UserQuerySet, at: datetime, actor_id: UUID | None = None) -> int:
     """Bar these users from signing in.
 
     :param at: now.
+    :param actor_id: the operator who does it.
     :returns: how many were active until now.
     """
-    return users.filter(is_active=True).update(is_active=False, updated_at=at)
+    return _set_active(users.filter(is_active=True), active=False, at=at, actor_id=actor_id)
 
 
-def reactivate_users(*, users: UserQuerySet, at: datetime) -> int:
+def reactivate_users(*, users: UserQuerySet, at: datetime, actor_id: UUID | None = None) -> int:
     """Let these users sign in again.
 
     :param at: now.
+    :param actor_id: the operator who does it.
     :returns: how many were not active until now.
     """
-    return users.filter(is_active=False).update(is_active=True, updated_at=at)
+    return _set_active(users.filter(is_active=False), active=True, at=at, actor_id=actor_id)
+
+
+def deactivate_account(*, user: User, at: datetime, client: str = "") -> None:
+    """Bar one's own account; operators can open it again.
+
+    :param at: now.
+    :param client: the address of the device.
+    """
+    with atomic_for("accounts"):
+        if User.objects.active().filter(pk=user.pk).update(is_active=False, updated_at=at):
+            events.tell(events.DEACTIVATED, user_id=user.pk, client=client)
+
+
+class AddressTaken(PolystoreError):
+    """Another user has this address. Only operators are told so."""
+
+    code, status, title = "accounts.address_taken", 409, "The address is taken"
+    remedy = "Use another address, or change the user who has it."
+
+
+def create_user(
+    *,
+    email: str,
+    password: str | None,
+    first_name: str = "",
+    last_name: str = "",
+    actor_id: UUID | None = None,
+) -> User:
+    """Make a user whose address the operator vouches for.
+
+    :param password: None lets nobody sign in with one until it is set.
+    :raises AddressTaken: in any capitalisation.
+    :raises django.core.exceptions.ValidationError: for a password that is too easy to guess.
+    """
+    if password is not None:
+        validate_password(password, User(email=email, first_name=first_name, last_name=last_name))
+    try:
+        with atomic_for("accounts"):
+            made: User = User.objects.create_user(
+                email, password, first_name=first_name, last_name=last_name
+            )
+            events.tell(events.SIGNED_UP, user_id=made.pk, actor_id=actor_id)
+    except IntegrityError:
+        raise AddressTaken("Another user has this address.") from None
+    made.refresh_from_db()
+    return made
+
+
+def change_user(
+    *,
+    user: User,
+    email: str | None = None,
+    first_name: str | None = None,
+    last_name: str | None = None,
+    actor_id: UUID | None = None,
+) -> User:
+    """Change a user for an operator, who vouches for a new address; None leaves a part as it is.
+
+    :raises AddressTaken: in any capitalisation.
+    """
+    changed = email is not None and email.lower() != user.email.lower()
+    user.email = email if email is not None else user.email
+    try:
+        with atomic_for("accounts"):
+            user.save(update_fields=["email", "updated_at"])
+            change_profile(user=user, first_name=first_name, last_name=last_name)
+            if changed:
+                vouch_for_address(user=user, actor_id=actor_id)
+    except IntegrityError:
+        raise AddressTaken("Another user has this address.") from None
+    return user
+
+
+def vouch_for_address(*, user: User, actor_id: UUID | None = None) -> None:
+    """Take the address that an operator gave a user for confirmed, and forget former ones.
+
+    Call it in the transaction that changes the address.
+    """
+    EmailAddress.objects.filter(user_id=user.pk).delete()
+    events.tell(events.EMAIL_CHANGED, user_id=user.pk, actor_id=actor_id)
+
+
+def change_profile(
+    *, user: User, first_name: str | None = None, last_name: str | None = None
+) -> None:
+    """Change a user's name; None leaves a part as it is."""
+    if first_name is not None:
+        user.first_name = first_name
+    if last_name is not None:
+        user.last_name = last_name
+    user.save(update_fields=["first_name", "last_name", "updated_at"])
+
+
+def _set_active(users: UserQuerySet, *, active: bool, at: datetime, actor_id: UUID | None) -> int:
+    told = events.REACTIVATED if active else events.DEACTIVATED
+    with atomic_for("accounts"):
+        # A list that was sliced or joined cannot be locked: its keys can.
+        ids = list(users.values_list("pk", flat=True))
+        mine = User.objects.filter(pk__in=ids, is_active=not active).order_by("pk")
+        changed = list(mine.select_for_update(no_key=True).values_list("pk", flat=True))
+        User.objects.filter(pk__in=changed).update(is_active=active, updated_at=at)
+        for user_id in changed:
+            events.tell(told, user_id=user_id, actor_id=actor_id)
+    return len(changed)
 
 
 def lock_users(ids: Iterable[UUID]) -> frozenset[UUID]:

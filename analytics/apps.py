@@ -12,8 +12,11 @@ class AnalyticsConfig(AppConfig):
     verbose_name = "Analytics"
 
     def ready(self) -> None:
-        """Have rows that are only ever added accepted while their database is down."""
+        """Accept rows that are only ever added while their database is down; forget who leaves."""
+        from accounts.leaving.forgetting import hold
+        from analytics import services
         from analytics.models import ActivityEvent, BusinessMetric, PerformanceMetric
         from outbox import spool
 
         spool.declare(ActivityEvent, BusinessMetric, PerformanceMetric)
+        hold(services.HOLDER)

@@ -6,9 +6,14 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
+from django.db.models import Q
+
+from accounts.leaving.registry import Holder, Leaver
+from accounts.leaving.rows import rows_of, some_keys
 from analytics.models import ActivityEvent, BusinessMetric, PerformanceMetric
+from databases.transactions import atomic_for
 from outbox import spool
 
 
@@ -113,3 +118,22 @@ def record_performance(
             max_ms=max_ms,
         )
     )
+
+
+def forget_person(leaver: Leaver) -> None:
+    """Make a person's activity nobody's; it still counts."""
+    about = Q(user_id=leaver.user_id) | Q(subject_type="user", subject_id=str(leaver.user_id))
+    for keys in some_keys(ActivityEvent, about):
+        with atomic_for("analytics"):
+            ActivityEvent.objects.filter(pk__in=keys).update(
+                user_id=None, subject_type="", subject_id="", request_id="", properties={}
+            )
+
+
+HOLDER: Final = Holder(
+    app_label="analytics",
+    sections={
+        "activity": lambda user_id: rows_of(ActivityEvent, "user_id", user_id=user_id),
+    },
+    forget=forget_person,
+)

@@ -9,7 +9,9 @@ from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from caches.models import Dataset, Zone
+from caches import stores
+from caches.models import Dataset, Run, Zone
+from caches.queries.status import coverage_of
 from caches.services import versions
 from common.errors import PolystoreError
 from databases.admin_base import MachineWrittenAdmin
@@ -23,6 +25,7 @@ class DatasetAdmin(MachineWrittenAdmin[Dataset]):
 
     list_display = (
         "version",
+        "sequence",
         "answers",
         "state",
         "zone_count",
@@ -30,9 +33,11 @@ class DatasetAdmin(MachineWrittenAdmin[Dataset]):
         "expected_count",
         "resolution",
         "is_sample",
+        "in_memory",
         "built_at",
         "expires_at",
     )
+    readonly_fields = ("coverage",)
     list_filter = ("program", "state", "is_sample")
     search_fields = ("source", "content_sha256")
     ordering = ("-id",)
@@ -42,6 +47,26 @@ class DatasetAdmin(MachineWrittenAdmin[Dataset]):
     def answers(self, dataset: Dataset) -> bool:
         """Tell whether look-ups are answered from this version."""
         return dataset.state == Dataset.State.ACTIVE
+
+    @admin.display(description="in memory of")
+    def in_memory(self, dataset: Dataset) -> str:
+        """Tell how many processes hold the version that answers."""
+        if dataset.state != Dataset.State.ACTIVE:
+            return "–"
+        workers = stores.published()
+        if workers is None:
+            return "unknown: Redis is away"
+        pointer = dataset.activations.first()
+        generation = pointer.generation if pointer else None
+        held = sum(one.generations.get(dataset.program) == generation for one in workers)
+        return f"{held} of {len(workers)} processes"
+
+    @admin.display(description="zones by state, with and without a border")
+    def coverage(self, dataset: Dataset) -> str:
+        """List the states, those with gaps first."""
+        found = coverage_of(dataset)
+        gaps = sorted(found.items(), key=lambda item: item[1].polygons - item[1].designated)
+        return "; ".join(f"{name}: {one.polygons} of {one.designated}" for name, one in gaps)
 
     def has_activate_permission(self, request: HttpRequest) -> bool:
         """Moving the pointer needs the right to change versions."""
@@ -74,11 +99,10 @@ class DatasetAdmin(MachineWrittenAdmin[Dataset]):
 class ZoneAdmin(MachineWrittenAdmin[Zone]):
     """Designated tracts, of all versions that are kept."""
 
-    list_display = ("geoid", "state", "county", "tract_type", "has_polygon", "dataset")
-    list_filter = ("dataset__state", "dataset__program", "tract_type", "state")
+    list_display = ("geoid", "state", "county", "tract_type", "has_polygon", "versions")
+    list_filter = ("program", ("until", admin.EmptyFieldListFilter), "tract_type", "state")
     search_fields = ("geoid__startswith", "county", "state")
     ordering = ("geoid",)
-    list_select_related = ("dataset",)
     exclude = ("geom",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Zone]:
@@ -86,7 +110,42 @@ class ZoneAdmin(MachineWrittenAdmin[Zone]):
         zones: QuerySet[Zone] = super().get_queryset(request)
         return zones.defer("geom").annotate(polygon_there=_HAS_POLYGON)
 
+    @admin.display(ordering="since")
+    def versions(self, zone: Zone) -> str:
+        """Name the versions that it lies in, as they are counted."""
+        last = "" if zone.until is None else f" to {zone.until - 1}"
+        return f"{zone.program} {zone.since}{last or ' and later'}"
+
     @admin.display(boolean=True, description="polygon", ordering="polygon_there")
     def has_polygon(self, zone: Any) -> bool:
         """Tell whether the border is known."""
         return bool(zone.polygon_there)
+
+
+@admin.register(Run)
+class RunAdmin(MachineWrittenAdmin[Run]):
+    """Seedings and refreshes: how far they are, and what became of them."""
+
+    list_display = (
+        "requested_at",
+        "program",
+        "origin",
+        "state",
+        "stage",
+        "progress",
+        "rows_written",
+        "ended_at",
+        "error",
+    )
+    list_filter = ("program", "state", "origin")
+    ordering = ("-id",)
+
+    @admin.display(description="zones stored")
+    def progress(self, run: Run) -> str:
+        """Tell how many zones are stored, and how many states are complete."""
+        if not run.states:
+            return f"{run.done:,} of {run.total:,}" if run.total else "–"
+        done = sum(one for one, _ in run.states.values())
+        total = sum(total for _, total in run.states.values())
+        whole = sum(one == total for one, total in run.states.values())
+        return f"{done:,} of {total:,}; {whole} of {len(run.states)} states"

@@ -10,3 +10,9 @@ class CachesConfig(AppConfig):
 
     name = "caches"
     verbose_name = "Opportunity zones and geocoding"
+
+    def ready(self) -> None:
+        """Count."""
+        from caches.queries import figures
+
+        figures.connect()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
+from django.db.models import Q
 
 if TYPE_CHECKING:
-    from caches.models import Dataset, Zone
+    from caches.models import Dataset
 
 
 class DatasetQuerySet(models.QuerySet["Dataset"]):
@@ -34,12 +35,26 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
         return self.order_by("-id")
 
 
-class ZoneQuerySet(models.QuerySet["Zone"]):
-    """Questions about designated tracts."""
+class RangedQuerySet(models.QuerySet[Any]):
+    """Questions about rows that lie in a range of versions."""
 
-    def answering(self) -> Self:
-        """Keep the zones of the versions that answer look-ups now."""
-        return self.filter(dataset__state="active")
+    def of_program(self, program: str) -> Self:
+        """Keep the rows of one program."""
+        return self.filter(program=program)
+
+    def in_version(self, dataset: Dataset) -> Self:
+        """Keep the rows that lie in one version."""
+        return self.filter(program=dataset.program, since__lte=dataset.sequence).filter(
+            Q(until__isnull=True) | Q(until__gt=dataset.sequence)
+        )
+
+    def newest(self, program: str) -> Self:
+        """Keep the rows that lie in the newest version of a program."""
+        return self.filter(program=program, until__isnull=True)
+
+
+class ZoneQuerySet(RangedQuerySet):
+    """Questions about designated tracts."""
 
     def with_polygon(self) -> Self:
         """Keep the zones whose border is known."""

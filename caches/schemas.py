@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+import uuid
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, Strict
 
 from common.schemas import AnswerSchema, WireSchema
+
+AT_ONCE: Final = 1000
+"""Points of a batch that are answered in the request."""
+MOST: Final = 50_000
+"""Points of a batch that becomes a job; the size of bodies sets a limit, too."""
 
 ProgramName = Literal["oz1", "oz2"]
 
@@ -59,14 +65,50 @@ class CheckAnswer(AnswerSchema):
     distance_to_border_m: float | None
 
 
-class SeedingAnswer(AnswerSchema):
-    """A run that is writing a version."""
+class ProgressedAnswer(AnswerSchema):
+    """How many of a state's zones are stored."""
 
-    program: str
     done: int
     total: int
-    started_at: dt.datetime
+
+
+class RunAnswer(AnswerSchema):
+    """A run that was just asked for."""
+
+    id: uuid.UUID
+    program: str
+    origin: str
+    state: str
+
+
+class SeedingAnswer(RunAnswer):
+    """A run: one that is under way, or the last one that ended."""
+
+    stage: str = Field(description="fetching, reading, checking borders, writing …")
+    done: int = Field(description="Of what this stage goes through.")
+    total: int
+    states: dict[str, ProgressedAnswer] = Field(description="State → its zones that are stored.")
+    started_at: dt.datetime | None
     heartbeat_at: dt.datetime | None
+    ended_at: dt.datetime | None
+    rows_written: int
+    error: str
+
+
+class CoverageAnswer(AnswerSchema):
+    """The zones of a state."""
+
+    designated: int
+    polygons: int = Field(description="Of how many the border is known.")
+
+
+class WorkerAnswer(AnswerSchema):
+    """The index in memory of one process."""
+
+    origin: str = Field(description="database, snapshot or source; empty while it has none.")
+    generations: dict[str, int] = Field(description="Program → generation.")
+    database_reachable: bool
+    loaded_ms: float
 
 
 class VersionAnswer(AnswerSchema):
@@ -87,6 +129,7 @@ class VersionAnswer(AnswerSchema):
     polygon_count: int
     expected_count: int
     missing_by_state: dict[str, int]
+    coverage: dict[str, CoverageAnswer]
     last_update: dt.datetime
     verified_at: dt.datetime | None
     expires_at: dt.datetime | None
@@ -106,4 +149,127 @@ class StatusAnswer(AnswerSchema):
     last_update: dt.datetime | None
     expires_at: dt.datetime | None
     versions: list[VersionAnswer]
-    seeding: list[SeedingAnswer]
+    seeding: list[SeedingAnswer] = Field(description="Runs that are under way.")
+    last_run: SeedingAnswer | None
+    workers: list[WorkerAnswer]
+    workers_scope: Literal["all processes", "this process"]
+
+
+class RefreshBody(WireSchema):
+    """What is to be refreshed."""
+
+    program: ProgramName | None = Field(None, description="Without it, the first one.")
+    force: bool = Field(
+        default=False,
+        description="Take a set that shrank or moved, and write even what is unchanged.",
+    )
+
+
+# Batches ----------------------------------------------------------------------------------------
+
+
+class BatchPoint(WireSchema):
+    """One of many points."""
+
+    lat: Annotated[float, Strict()]
+    lon: Annotated[float, Strict()]
+
+
+class BatchBody(WireSchema):
+    """Many points, and what is asked about them."""
+
+    points: list[BatchPoint] = Field(
+        min_length=1, max_length=MOST, description="Up to 1,000 are answered at once."
+    )
+    program: ProgramName | None = None
+    as_of: dt.date | None = None
+
+
+class BatchItem(CheckAnswer):
+    """The answer for one point."""
+
+    lat: float
+    lon: float
+
+
+class BatchAnswer(AnswerSchema):
+    """The answers, in the order of the points."""
+
+    items: list[BatchItem]
+
+
+class JobAnswer(AnswerSchema):
+    """A large batch and how far it is."""
+
+    id: uuid.UUID
+    state: Literal["queued", "running", "done"]
+    total: int
+    done: int
+    as_of: dt.date
+    created_at: dt.datetime
+    ended_at: dt.datetime | None
+
+
+class JobPage(BatchAnswer):
+    """A page of a job's answers; empty while they are not there yet."""
+
+    next: str | None
+    previous: str | None
+
+
+class PageQuery(WireSchema):
+    """Which page."""
+
+    cursor: str | None = Field(None, max_length=1000, description="`next` of the page before.")
+
+
+# Maps -------------------------------------------------------------------------------------------
+
+
+class ZoneQuery(WireSchema):
+    """What is asked about a zone."""
+
+    program: ProgramName | None = None
+    as_of: dt.date | None = None
+
+
+class ZonesQuery(ZoneQuery, PageQuery):
+    """What a map shows."""
+
+    bbox: str = Field(
+        description="west,south,east,north in degrees; west is larger over the antimeridian.",
+        examples=["-77.12,38.79,-76.9,39.0"],
+        max_length=200,
+    )
+    zoom: float = Field(12, ge=0, le=24, description="Web map zoom: fewer corners further out.")
+    limit: int = Field(2000, ge=1, le=5000)
+
+
+class ZoneProperties(AnswerSchema):
+    """What is told of a zone."""
+
+    tract: str
+    state: str
+    county: str
+    tract_type: str
+    program: str
+    dataset: str
+    resolution: str
+    sample: bool
+
+
+class FeatureAnswer(AnswerSchema):
+    """A GeoJSON feature; a zone whose border is not known has no geometry."""
+
+    type: Literal["Feature"]
+    id: str
+    properties: ZoneProperties
+    geometry: dict[str, Any] | None
+
+
+class FeaturesAnswer(AnswerSchema):
+    """A GeoJSON FeatureCollection."""
+
+    type: Literal["FeatureCollection"]
+    next: str | None
+    features: list[FeatureAnswer]

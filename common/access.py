@@ -33,6 +33,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 _ATTRIBUTE: Final = "polystore_access"
 _REMEMBERED: Final = "_polystore_identity"
+SESSION: Final = "session"
+"""What `Identity.by` says of a browser in which somebody signed in."""
 
 
 class Scope(StrEnum):
@@ -57,8 +59,16 @@ class Scope(StrEnum):
 
 STAFF_SCOPES: Final = frozenset({Scope.OPERATIONS, Scope.BACKUPS, Scope.ADMIN, Scope.ZONES_WRITE})
 """Scopes that only staff can hold, by session or by token."""
+CLOSED_SCOPES: Final = frozenset({Scope.COMPLIANCE})
+"""Scopes that neither members nor superusers hold, but those alone whose role names them."""
 ALL_SCOPES: Final = frozenset(Scope)
-USER_SCOPES: Final = ALL_SCOPES - STAFF_SCOPES
+USER_SCOPES: Final = ALL_SCOPES - STAFF_SCOPES - CLOSED_SCOPES
+
+
+def known_scopes(names: Iterable[str]) -> frozenset[Scope]:
+    """Return these scopes; names that mean nothing (any more) are left out."""
+    wanted = set(names)
+    return frozenset(scope for scope in Scope if scope.value in wanted)
 
 
 class Kind(StrEnum):
@@ -76,6 +86,8 @@ class Access:
     kind: Kind
     scope: Scope | None = None
     """None for public operations only."""
+    in_person: bool = False
+    """Tokens do not do, whatever they hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,18 +125,51 @@ class ScopeMissing(PolystoreError):
     code, status, title = "access.scope_missing", 403, "Scope missing"
     remedy = "Use a token that holds the scope named in `scope`."
 
+    @property
+    def challenge(self) -> str:
+        """Name the scope as RFC 6750 has it."""
+        scope = self.extensions.get("scope", "")
+        return f'Bearer realm="polystore", error="insufficient_scope", scope="{scope}"'
+
+
+class TokenRefused(PolystoreError):
+    """The request carries a token that is unknown, expired or ended."""
+
+    code, status, title = "access.token_refused", 401, "The token is not valid"
+    remedy = "Get a new token; expired, revoked and unknown ones are refused alike."
+
+    @property
+    def challenge(self) -> str:
+        """Say that it is the token, as RFC 6750 has it."""
+        return 'Bearer realm="polystore", error="invalid_token"'
+
+
+class InPersonOnly(PolystoreError):
+    """The operation is not for programs that hold a token."""
+
+    code, status, title = "access.in_person_only", 403, "Not with a token"
+    remedy = "Sign in with a browser; no token opens this."
+
+
+class UserNeeded(PolystoreError):
+    """The caller is a machine, and the operation is about its user."""
+
+    code, status, title = "access.user_needed", 403, "A user is needed"
+    remedy = "Use a token of a user, or have an operator set whom the client acts as."
+
 
 def public(view: View) -> View:
     """Let everybody call this operation."""
     return _mark(view, Access(kind=Kind.PUBLIC))
 
 
-def signed_in(scope: str) -> Callable[[View], View]:
+def signed_in(scope: str, *, in_person: bool = False) -> Callable[[View], View]:
     """Let callers call this operation that are recognised and hold `scope`.
 
+    :param in_person: only with a session; a token that makes tokens would outlive its end.
     :raises ValueError: when `scope` is not in the vocabulary `Scope`.
     """
-    access = Access(kind=Kind.SIGNED_IN, scope=Scope(scope))
+    access = Access(kind=Kind.SIGNED_IN, scope=Scope(scope), in_person=in_person)
     return lambda view: _mark(view, access)
 
 
@@ -160,6 +205,7 @@ def admit(request: HttpRequest, access: Access) -> Identity | None:
     """Let the caller in or raise. None stands for a stranger at a public operation.
 
     :raises SignInNeeded: 401, nobody recognised the caller.
+    :raises InPersonOnly: 403.
     :raises StaffOnly: 403.
     :raises ScopeMissing: 403.
     """
@@ -168,11 +214,23 @@ def admit(request: HttpRequest, access: Access) -> Identity | None:
     identity = identify(request)
     if identity is None:
         raise SignInNeeded
+    if access.in_person and identity.by != SESSION:
+        raise InPersonOnly
     if access.kind is Kind.STAFF and not identity.is_staff:
         raise StaffOnly
     if access.scope is None or access.scope not in identity.scopes:
         raise ScopeMissing(scope=str(access.scope))
     return identity
+
+
+def user_of(identity: Identity) -> AbstractBaseUser:
+    """Return the user who calls.
+
+    :raises UserNeeded: 403, for a machine that acts as nobody.
+    """
+    if identity.user is None:
+        raise UserNeeded
+    return identity.user
 
 
 def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

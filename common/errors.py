@@ -17,6 +17,11 @@ class PolystoreError(Exception):
     retry_after: int | None = None
     """Seconds after which it is worth trying again; becomes the header Retry-After."""
 
+    @property
+    def challenge(self) -> str:
+        """What the header WWW-Authenticate says; "" leaves it out."""
+        return 'Bearer realm="polystore"' if self.status == 401 else ""
+
     def __init__(self, detail: str = "", **extensions: object) -> None:
         """Keep `detail` for people and `extensions` as further members of the problem document."""
         super().__init__(detail or self.title or type(self).__name__)

@@ -23,7 +23,8 @@ _OWN_MEMBERS: Final = frozenset(
 def problem(error: PolystoreError, *, request: HttpRequest | None = None) -> HttpResponse:
     """Return the answer that tells a program and its people about `error`.
 
-    `error.extensions` become further members, `error.retry_after` the header Retry-After.
+    `error.extensions` become further members, `error.retry_after` the header Retry-After, and
+    `error.challenge` the header WWW-Authenticate.
     """
     return problem_response(
         status=error.status,
@@ -33,6 +34,7 @@ def problem(error: PolystoreError, *, request: HttpRequest | None = None) -> Htt
         remedy=error.remedy,
         retry_after=error.retry_after,
         extensions=error.extensions,
+        challenge=error.challenge,
         request=request,
     )
 
@@ -46,12 +48,14 @@ def problem_response(
     title: str = "",
     retry_after: int | None = None,
     extensions: Mapping[str, Any] | None = None,
+    challenge: str = "",
     request: HttpRequest | None = None,
 ) -> HttpResponse:
     """Return a problem document. Extensions never replace the members that RFC 9457 defines.
 
     :param extensions: further members, named in snake_case, written in camelCase.
     :param retry_after: whole seconds until another try may succeed.
+    :param challenge: how to authenticate; the header WWW-Authenticate.
     :param request: gives `instance`, the path that was asked for (without its query).
     """
     members: dict[str, Any] = {
@@ -71,8 +75,8 @@ def problem_response(
     response["Cache-Control"] = "no-store"
     if retry_after is not None:
         response["Retry-After"] = str(max(1, retry_after))
-    if status == HTTPStatus.UNAUTHORIZED:
-        response["WWW-Authenticate"] = 'Bearer realm="polystore"'
+    if challenge:
+        response["WWW-Authenticate"] = challenge
     return response
 
 

@@ -2,20 +2,134 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 
+from accounts.audit.acting import network_of
+from common import tracing
 from compliance import services
 from compliance.models import AuditRecord, Filing, LegalDocument
 from compliance.querysets import FilingQuerySet, LegalDocumentQuerySet
 from databases.admin_base import EndlessAdmin, HomeAdmin, link
 
+AnyModel = TypeVar("AnyModel", bound=Model)
+
+
+class WatchedAdmin(HomeAdmin[AnyModel]):
+    """For closed data: each look is recorded before it is shown, and each that is refused.
+
+    Where no record can be written, nothing is shown. Who may look, the user's role says
+    (`accounts.roles`).
+    """
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AnyModel]:
+        """Return the rows; none for those who may not look, whichever page asks."""
+        rows = super().get_queryset(request)
+        return rows if self.has_view_or_change_permission(request) else rows.none()
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Show the list, or the page on which an action on some of them is confirmed."""
+        view = super().changelist_view
+        return self._watched(request, "listed", (), lambda: view(request, extra_context))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show one of them, or the form for a new one, which shows none."""
+        view = super().changeform_view
+        if object_id is None:
+            return view(request, object_id, form_url, extra_context)
+        return self._watched(
+            request,
+            "viewed",
+            (object_id,),
+            lambda: view(request, object_id, form_url, extra_context),
+        )
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Show what would be deleted."""
+        view = super().delete_view
+        return self._watched(
+            request, "viewed", (object_id,), lambda: view(request, object_id, extra_context)
+        )
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Show what became of it."""
+        view = super().history_view
+        return self._watched(
+            request,
+            "history_viewed",
+            (object_id,),
+            lambda: view(request, object_id, extra_context),
+        )
+
+    def _watched(
+        self,
+        request: HttpRequest,
+        how: str,
+        subjects: Sequence[str],
+        view: Callable[[], HttpResponseBase],
+    ) -> HttpResponseBase:
+        # Asked here first: some of Django's pages look for the row before they ask.
+        if not self.has_view_or_change_permission(request):
+            self._record(request, how, subjects, allowed=False)
+            raise PermissionDenied
+        answer = view()
+        if answer.status_code == 200:
+            self._record(request, how, subjects or _shown(request, answer), allowed=True)
+        return answer
+
+    def _record(
+        self, request: HttpRequest, how: str, subjects: Sequence[str], *, allowed: bool
+    ) -> None:
+        services.record_look(
+            at=timezone.now(),
+            what=KINDS[self.model],
+            how=how,
+            actor_id=cast(UUID, request.user.pk),
+            subject_ids=subjects,
+            allowed=allowed,
+            remote_address=network_of(request.META.get("REMOTE_ADDR", "")),
+            request_id=tracing.current_request_id(),
+        )
+
+
+KINDS: dict[type[Model], str] = {
+    Filing: "filing",
+    LegalDocument: "legal_document",
+    AuditRecord: "audit_record",
+}
+"""What the trail calls them."""
+
+
+def _shown(request: HttpRequest, answer: HttpResponseBase) -> list[str]:
+    """Return the ids of what a page lists, or of what was selected for an action."""
+    listed = (getattr(answer, "context_data", None) or {}).get("cl")
+    if listed is None:
+        return request.POST.getlist("_selected_action")
+    return [str(row.pk) for row in listed.result_list]
+
 
 @admin.register(Filing)
-class FilingAdmin(HomeAdmin[Filing]):
+class FilingAdmin(WatchedAdmin[Filing]):
     """What has to be filed, by when."""
 
     list_display = (
@@ -42,7 +156,7 @@ class FilingAdmin(HomeAdmin[Filing]):
 
 
 @admin.register(LegalDocument)
-class LegalDocumentAdmin(HomeAdmin[LegalDocument]):
+class LegalDocumentAdmin(WatchedAdmin[LegalDocument]):
     """Texts that bind people; published ones are read-only."""
 
     list_display = (
@@ -85,7 +199,7 @@ class LegalDocumentAdmin(HomeAdmin[LegalDocument]):
 
 
 @admin.register(AuditRecord)
-class AuditRecordAdmin(EndlessAdmin[AuditRecord]):
+class AuditRecordAdmin(WatchedAdmin[AuditRecord], EndlessAdmin[AuditRecord]):
     """Who did what: to look at, never to change."""
 
     list_display = (

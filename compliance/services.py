@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from django.db import router
+
+from accounts.leaving.registry import Holder
+from accounts.leaving.rows import rows_of
 from compliance.models import AuditRecord, Filing
 from compliance.querysets import FilingQuerySet, LegalDocumentQuerySet
+from databases.transactions import atomic_for
 from outbox import spool
 
 
@@ -76,4 +81,58 @@ def record_audit(
             detail=dict(detail or {}),
             occurred_at=occurred_at,
         )
+    )
+
+
+HOLDER: Final = Holder(
+    app_label="compliance",
+    # The law wants these kept: they hold ids, and no address.
+    sections={
+        "auditRecords": lambda user_id: rows_of(AuditRecord, "actor_id", user_id=user_id),
+        "filings": lambda user_id: rows_of(Filing, "responsible_id", user_id=user_id),
+    },
+)
+
+
+def keep_records(*, records: Sequence[AuditRecord]) -> None:
+    """Write records that have ids of their own, in one transaction; known ones stay as they are.
+
+    :raises django.db.utils.Error: when the trail's database is away, or refuses one of them.
+    """
+    with atomic_for("compliance"):
+        AuditRecord.objects.using(router.db_for_write(AuditRecord)).bulk_create(
+            records, ignore_conflicts=True
+        )
+
+
+def record_look(
+    *,
+    at: datetime,
+    what: str,
+    how: str,
+    actor_id: uuid.UUID,
+    subject_ids: Sequence[str] = (),
+    allowed: bool = True,
+    remote_address: str | None = None,
+    request_id: str = "",
+) -> AuditRecord:
+    """Record that somebody looked at compliance data. Call it before they get to see any.
+
+    :param at: now.
+    :param what: the kind of thing, e.g. `filing`.
+    :param how: `listed`, `viewed`, `history_viewed`, `downloaded` or the like.
+    :param subject_ids: what they see; one is the record's subject, several stand in its detail.
+    :param allowed: False for a look that was refused.
+    """
+    one = subject_ids[0] if len(subject_ids) == 1 else ""
+    return record_audit(
+        event_type=f"{what}.{how}",
+        occurred_at=at,
+        outcome=AuditRecord.Outcome.SUCCEEDED if allowed else AuditRecord.Outcome.REFUSED,
+        actor_id=actor_id,
+        subject_type=what,
+        subject_id=one[:64],
+        remote_address=remote_address,
+        request_id=request_id[:64],
+        detail={} if one or not subject_ids else {"subjects": list(subject_ids)},
     )

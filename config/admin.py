@@ -9,6 +9,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django_celery_beat import admin as beat
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -19,6 +21,7 @@ from django_celery_beat.models import (
 )
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from accounts.roles.definitions import CLOSED_APPS
 from databases.admin_base import HomeAdmin, MachineWrittenAdmin
 
 
@@ -26,7 +29,8 @@ from databases.admin_base import HomeAdmin, MachineWrittenAdmin
 class LogEntryAdmin(MachineWrittenAdmin[LogEntry]):
     """What staff did in the admin.
 
-    As nobody deletes entries, staff who acted cannot be deleted either: deactivate them.
+    As nobody deletes entries, staff who acted cannot be deleted either: deactivate them. Entries
+    name what was changed, so those of closed apps are shown to those alone who may look there.
     """
 
     list_display = ("action_time", "user", "action_flag", "content_type", "object_repr")
@@ -34,6 +38,13 @@ class LogEntryAdmin(MachineWrittenAdmin[LogEntry]):
     list_select_related = ("user", "content_type")
     search_fields = ("object_repr", "=object_id", "user__email")
     date_hierarchy = "action_time"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LogEntry]:
+        """Return the entries that this user may see."""
+        closed = [
+            app_label for app_label in CLOSED_APPS if not request.user.has_module_perms(app_label)
+        ]
+        return super().get_queryset(request).exclude(content_type__app_label__in=closed)
 
 
 class TaskSelect(UnfoldAdminSelectWidget, beat.TaskSelectWidget):

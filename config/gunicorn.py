@@ -58,6 +58,13 @@ def on_starting(server: Any) -> None:
         server.polystore_metrics = os.environ[_METRICS]
 
 
+def post_worker_init(worker: Any) -> None:
+    """Load the zones before anybody asks for them."""
+    from caches.services import holding
+
+    holding.keep()
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """Take a dead worker's gauges out of the sums."""
     from prometheus_client import multiprocess

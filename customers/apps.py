@@ -10,3 +10,10 @@ class CustomersConfig(AppConfig):
 
     name = "customers"
     verbose_name = "Customers"
+
+    def ready(self) -> None:
+        """Forget who leaves."""
+        from accounts.leaving.forgetting import hold
+        from customers import services
+
+        hold(services.HOLDER)

@@ -16,6 +16,13 @@ from databases.aliases import SPECS, Alias, declared_home
 
 ICONS = {
     "accounts.user": "person",
+    "accounts.session": "devices",
+    "accounts.client": "apps",
+    "accounts.authorization": "handshake",
+    "accounts.authorizationcode": "pin",
+    "accounts.accesstoken": "key",
+    "accounts.refreshtoken": "autorenew",
+    "accounts.personaltoken": "vpn_key",
     "auth.group": "groups",
     "admin.logentry": "history",
     "customers.businessentity": "domain",
@@ -40,14 +47,21 @@ ICONS = {
     "compliance.filing": "assignment",
     "compliance.legaldocument": "gavel",
     "compliance.auditrecord": "policy",
+    "messaging.server": "dns",
+    "messaging.channel": "tag",
+    "messaging.membership": "badge",
+    "messaging.conversation": "forum",
+    "messaging.directmessage": "chat",
+    "messaging.groupmessage": "chat_bubble",
+    "messaging.reconciliation": "compare_arrows",
     "workspace.importbatch": "upload_file",
     "workspace.workspacerow": "table_rows",
     "workspace.referencerow": "list_alt",
 }
 APP_ICONS = {"caches": "map", "django_celery_beat": "schedule"}
 APP_ORDER = (
-    "accounts", "auth", "customers", "tracker", "databases", "outbox", "django_celery_beat",
-    "admin",
+    "accounts", "auth", "customers", "messaging", "tracker", "databases", "outbox",
+    "django_celery_beat", "admin",
 )  # fmt: skip
 
 

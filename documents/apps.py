@@ -12,8 +12,11 @@ class DocumentsConfig(AppConfig):
     verbose_name = "Documents"
 
     def ready(self) -> None:
-        """Have rows that are only ever added accepted while their database is down."""
+        """Accept rows that are only ever added while their database is down; forget who leaves."""
+        from accounts.leaving.forgetting import hold
+        from documents import services
         from documents.models import DocumentActivity
         from outbox import spool
 
         spool.declare(DocumentActivity)
+        hold(services.HOLDER)

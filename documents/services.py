@@ -5,9 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from documents.models import Document, DocumentActivity
+from django.db.models import Q
+
+from accounts.leaving.registry import Holder, Leaver
+from accounts.leaving.rows import delete_rows_of, rows_of, some_keys
+from databases.transactions import atomic_for
+from documents.models import Document, DocumentActivity, DocumentShare, DocumentVersion
 from documents.querysets import DocumentQuerySet, DocumentShareQuerySet
 from outbox import spool
 
@@ -66,3 +71,35 @@ def record_activity(
             occurred_at=occurred_at,
         )
     )
+
+
+def forget_person(leaver: Leaver) -> None:
+    """Delete a person's own documents, and what was shared with them.
+
+    Documents of a business entity are not theirs alone: they stay, and the ids in them mean nobody
+    any more.
+    """
+    delete_rows_of(DocumentShare, "recipient_id", user_id=leaver.user_id)
+    own = Q(owner_id=leaver.user_id, customer_id=None)
+    for keys in some_keys(Document, own):
+        with atomic_for("documents"):
+            Document.objects.filter(pk__in=keys).delete()
+
+
+HOLDER: Final = Holder(
+    app_label="documents",
+    sections={
+        "documents": lambda user_id: rows_of(Document, "owner_id", user_id=user_id),
+        "versions": lambda user_id: rows_of(
+            DocumentVersion, "uploaded_by_id", user_id=user_id, without=("storage_key",)
+        ),
+        "shares": lambda user_id: rows_of(
+            DocumentShare,
+            *("recipient_id", "shared_by_id"),
+            user_id=user_id,
+            without=("token_sha256",),
+        ),
+        "activity": lambda user_id: rows_of(DocumentActivity, "actor_id", user_id=user_id),
+    },
+    forget=forget_person,
+)

@@ -11,13 +11,24 @@ from django.http import HttpRequest
 from databases.admin_base import EndlessAdmin, HomeAdmin
 from databases.admin_navigation import add_page
 from outbox import admin_page, upkeep
+from outbox.events import MONGODB
 from outbox.models import DeadLetter, OutboxEvent
 
 add_page(admin_page.each_entry)
 
 
 class _Deletable(EndlessAdmin[Any]):
-    """Written by machines; those who hold the permission may delete."""
+    """Written by machines; those who hold the permission may delete.
+
+    What an event brings to an app is shown to those alone who may look into that app.
+    """
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Return the columns to show."""
+        fields = super().get_fields(request, obj)
+        if obj is None or obj.sink == MONGODB or request.user.has_module_perms(obj.sink):
+            return fields
+        return [name for name in fields if name != "payload"]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Say what the user's permissions say."""

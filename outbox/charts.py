@@ -41,13 +41,18 @@ class Chart:
 
 
 def charts(samples: Sequence[QueueSample], *, now: datetime) -> list[Chart]:
-    """Return the charts of waiting events, lag and delivered events, each of an hour and a day."""
+    """Return the charts of the queue, lag, throughput and failures, each of an hour and a day."""
     spans = [(name, length, [s for s in samples if s.minute >= now - length])
              for name, length in _SPANS]  # fmt: skip
     figures: list[tuple[str, Figure]] = [
         ("Waiting events", lambda some: [(one.minute, one.waiting) for one in some]),
         ("Lag, seconds", lambda some: [(one.minute, one.lag_seconds) for one in some]),
         ("Events a minute", lambda some: list(throughput(some))),
+        (
+            "Events that failed and are tried again",
+            lambda some: [(one.minute, one.retrying) for one in some],
+        ),
+        ("Dead letters", lambda some: [(one.minute, one.dead) for one in some]),
     ]
     return [
         _chart(title, name, figure(recent), now, length)

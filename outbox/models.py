@@ -126,6 +126,7 @@ class QueueSample(models.Model):
     last_id = models.BigIntegerField()
     """The last id given out until then; less that of the sample before, it is what was recorded."""
     dead = models.IntegerField()
+    retrying = models.IntegerField(default=0)
     paused = models.BooleanField(default=False)
 
     class Meta:

@@ -21,6 +21,15 @@ UNSEEN: Final = 1_000
 """Epochs that are skipped where the rows from before cannot be asked how many began after the
 backup was made: the server that had them may have been restored or promoted since, and copies in
 other databases may know of it. Versions have room for half a million."""
+_BEGIN: Final = """
+DO $$ BEGIN
+    IF to_regclass('outbox_deliverystate') IS NOT NULL THEN
+        INSERT INTO outbox_deliverystate AS s (id, epoch, server, paused_by, reason)
+        VALUES (1, greatest(1 + {above}, {least}), '', '', '')
+        ON CONFLICT (id) DO UPDATE SET epoch = greatest(s.epoch + {above}, {least});
+    END IF;
+END $$;
+"""
 _WHY: Final = "a restore works on the database that it restores, under whatever alias"
 
 
@@ -29,15 +38,22 @@ def epoch_before(restored: Restored) -> int | None:
     return _epoch(restored.on) if restored.is_primary else None
 
 
-def begin_after(restored: Restored, before: int | None) -> str:
-    """Begin an epoch above every one that was ever given out; return a line for people."""
-    if not restored.is_primary or not _has_table(restored.on):
+def begin_within(restored: Restored, before: int | None) -> str:
+    """Return SQL that begins an epoch above every one that was ever given out.
+
+    It commits with the rows: whoever sees them sees the epoch, wherever the restore is killed.
+    """
+    if not restored.is_primary:
         return ""
-    now = _epoch(restored.on) or 1
-    epoch = max(now, before) + 1 if before is not None else now + UNSEEN
-    epoch = max(epoch, _highest_in_mongodb() + 1)
-    with allow_cross_database(reason=_WHY):
-        DeliveryState.objects.using(restored.on).update_or_create(id=1, defaults={"epoch": epoch})
+    above = 1 if before is not None else UNSEEN
+    return _BEGIN.format(above=above, least=max(before or 0, _highest_in_mongodb()) + 1)
+
+
+def tell_after(restored: Restored, before: int | None) -> str:
+    """Return a line for people."""
+    epoch = _epoch(restored.on) if restored.is_primary else None
+    if epoch is None:
+        return ""
     return (
         f"outbox: epoch {epoch} has begun. Compare the read models with the rows that are back: "
         "manage.py verify_sync --repair"
@@ -68,4 +84,6 @@ def _has_table(alias: str) -> bool:
         return DeliveryState._meta.db_table in connection.introspection.table_names(cursor)
 
 
-LISTENER: Final = Listener(name="outbox", before=epoch_before, after=begin_after)
+LISTENER: Final = Listener(
+    name="outbox", before=epoch_before, within=begin_within, after=tell_after
+)

@@ -56,6 +56,7 @@ def keep_sample(found: Figures, *, at: datetime) -> None:
                 lag_seconds=found.lag_seconds,
                 last_id=found.last_id,
                 dead=found.dead,
+                retrying=found.retried,
                 paused=found.paused_at is not None,
             )
         ],

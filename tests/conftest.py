@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import hypothesis
 import pytest
+from django.conf import settings
 
 from databases import replica
 from databases.stores import mongo
-from tests.running_site import SAMPLE, running
+from tests import people, secrets_watch
+from tests import session_site as sessions
+from tests.running_site import METRICS_TOKEN, SAMPLE, running
 
 # Properties are about answers. Speed is measured in benchmarks/, not by a deadline here.
 hypothesis.settings.register_profile("polystore", deadline=None)
@@ -19,6 +24,32 @@ def django_db_setup(django_db_setup):
     """End the sessions that watch replicas before the test databases are dropped."""
     yield
     replica.close_all()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have every answer looked at, by a middleware around all others."""
+    settings.MIDDLEWARE = ["tests.secrets_watch.Answers", *settings.MIDDLEWARE]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_written_down():
+    """Look for secrets in what the processes of running sites wrote, when all is over."""
+    known = secrets_watch.known_from_the_start(os.environ.values())
+    secrets_watch.used(people.PASSWORD, METRICS_TOKEN, *known)
+    yield
+    for file in secrets_watch.watch.files:
+        file.seek(0)
+        lines = (line.decode(errors="replace") for line in file)
+        found = secrets_watch.watch.leaks(lines, secrets_watch.watch.always)
+        file.close()
+        assert not found, f"A running site wrote secrets down: {found}"
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_written_by_this_test(no_secret_is_written_down):
+    """Look for secrets in this test's log lines and error pages."""
+    with secrets_watch.watching():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,4 +72,11 @@ def site(servers_of_the_session, cache_server):
     environment = servers_of_the_session.environment() | {"OPPORTUNITY_ZONES_SOURCE": SAMPLE}
     with running(environment) as made:
         made.manage("seed_opportunity_zones")
+        yield made
+
+
+@pytest.fixture(scope="session")
+def session_site(servers_of_the_session):
+    """Run processes that remember sessions; tests end sessions and stop servers under them."""
+    with sessions.session_site(servers_of_the_session.environment()) as made:
         yield made

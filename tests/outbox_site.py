@@ -85,13 +85,6 @@ class OutboxSite(Site):
             cursor = connection.execute(statement, parameters)
             return cursor.fetchall() if cursor.description else []
 
-    def delivering(self) -> int:
-        """Return how many sessions deliver."""
-        name = f"{NAME}:%"
-        found = self.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE %s",
-                         [name])  # fmt: skip
-        return int(found[0][0])
-
     def drainers(self) -> int:
         """Return how many are at work for MongoDB."""
         found = self.sql(
@@ -260,12 +253,6 @@ def stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
         yield
     finally:
         os.kill(process.pid, signal.SIGCONT)
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children at once, whatever they are doing."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(10)
 
 
 def pause_between(chance: random.Random, least: float, most: float) -> None:

@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts.models import User
+from accounts.roles.giving import give_role
 
 PASSWORD = "a-password-of-the-tests"
 
@@ -21,6 +22,13 @@ def a_user(email: str = "member@example.com", **fields: Any) -> User:
 def a_superuser(email: str = "root@example.com") -> User:
     """Create somebody who may do everything."""
     user: User = User.objects.create_superuser(email, PASSWORD)
+    return user
+
+
+def somebody_who_may_do_all(email: str = "overseer@example.com") -> User:
+    """Create a superuser who is compliance officer, too: being one alone opens no closed app."""
+    user = a_superuser(email)
+    give_role(user=user, name="compliance officer")
     return user
 
 
@@ -40,3 +48,10 @@ def signed_in(user: User) -> Client:
     client = Client()
     client.force_login(user)
     return client
+
+
+def with_role(name: str, email: str = "") -> User:
+    """Create somebody with this role of `accounts.roles.definitions`."""
+    user = a_user(email or f"{name.replace(' ', '-')}@example.com")
+    give_role(user=user, name=name)
+    return User.objects.get(pk=user.pk)

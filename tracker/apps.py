@@ -12,7 +12,10 @@ class TrackerConfig(AppConfig):
     verbose_name = "Tracker"
 
     def ready(self) -> None:
-        """Have MongoDB show todos, timers, friendships and reports, and users' points."""
+        """Have MongoDB show what is here, and users' points; forget who leaves."""
+        from accounts.leaving.forgetting import hold
         from tracker import projections
+        from tracker.services import leaving
 
         projections.connect()
+        hold(leaving.HOLDER)

@@ -10,3 +10,10 @@ class WorkspaceConfig(AppConfig):
 
     name = "workspace"
     verbose_name = "Workspace"
+
+    def ready(self) -> None:
+        """Export what a person imported."""
+        from accounts.leaving.forgetting import hold
+        from workspace import services
+
+        hold(services.HOLDER)

@@ -112,17 +112,27 @@ def metres_to_border(geometry: BaseGeometry, *, lon: float, lat: float) -> float
     """Return the distance in metres from a point to the nearest border of a polygon.
 
     The cut along the antimeridian is no border. Good to some tenths of a percent within 100 km.
+    Reads the corners only, so that threads may share the geometry.
     """
-    scale = (METRES_PER_DEGREE * math.cos(math.radians(lat)), METRES_PER_DEGREE)
-    border = shapely.boundary(geometry)
-    if abs(abs(lon) - HALF_TURN) < 1 or max(map(abs, geometry.bounds[::2])) >= HALF_TURN:
-        border = _without_the_cut(border)
-    flat = shapely.transform(border, lambda xy: (xy - (lon, lat)) * scale)
-    return float(shapely.distance(flat, shapely.Point(0.0, 0.0)))
-
-
-def _without_the_cut(border: BaseGeometry) -> BaseGeometry:
-    cut = shapely.MultiLineString(
-        [[(-HALF_TURN, -90), (-HALF_TURN, 90)], [(HALF_TURN, -90), (HALF_TURN, 90)]]
+    corners, ring = shapely.get_coordinates(
+        shapely.get_rings(shapely.get_parts(geometry)), return_index=True
     )
-    return shapely.difference(border, cut)
+    border = ring[1:] == ring[:-1]
+    if max(map(abs, geometry.bounds[::2])) >= HALF_TURN:
+        on_cut = np.abs(corners[:, 0]) >= HALF_TURN
+        border &= ~(on_cut[1:] & on_cut[:-1])
+    scale = (METRES_PER_DEGREE * math.cos(math.radians(lat)), METRES_PER_DEGREE)
+    flat = (corners - (lon, lat)) * scale
+    starts, sides = flat[:-1][border], np.diff(flat, axis=0)[border]
+    lengths = np.einsum("ij,ij->i", sides, sides)
+    lengths[lengths == 0] = 1.0
+    along = np.clip(-np.einsum("ij,ij->i", starts, sides) / lengths, 0.0, 1.0)
+    nearest = starts + along[:, None] * sides
+    return float(math.sqrt(np.einsum("ij,ij->i", nearest, nearest).min()))
+
+
+def square_km(geometry: BaseGeometry) -> float:
+    """Return the area, good to a percent: a degree of longitude is taken at the middle latitude."""
+    _, south, _, north = geometry.bounds
+    narrow = math.cos(math.radians((south + north) / 2))
+    return float(geometry.area * narrow * (METRES_PER_DEGREE / 1000) ** 2)

@@ -6,7 +6,8 @@ swapped coordinates and points abroad, and to bound what is not known about a st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -114,4 +115,19 @@ STATES: Mapping[str, State] = MappingProxyType(
 
 def near_the_states(*, lon: float, lat: float) -> bool:
     """Tell whether a point lies in or near the box of any state or territory."""
+    if (math.floor(lon), math.floor(lat)) in _INSIDE:
+        return True
     return any(state.near(lon=lon, lat=lat, margin=NEAR_DEGREES) for state in STATES.values())
+
+
+def _cells_inside(state: State) -> Iterator[tuple[int, int]]:
+    """Yield the lower left corners of the whole degrees that lie in a state's widened box."""
+    for lon in range(math.ceil(state.west - NEAR_DEGREES), math.floor(state.east + NEAR_DEGREES)):
+        for lat in range(
+            math.ceil(state.south - NEAR_DEGREES), math.floor(state.north + NEAR_DEGREES)
+        ):
+            yield (lon + 360 if lon < -HALF_TURN else lon), lat
+
+
+_INSIDE = frozenset(cell for state in STATES.values() for cell in _cells_inside(state))
+"""Most points that are asked about lie in one of these: one look instead of one per state."""

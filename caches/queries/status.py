@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import OperationalError, router
+from django.db.models import Count, Q
 
-from caches.models import Activation, Dataset
+from caches import stores
+from caches.models import Activation, Dataset, Run, Zone
 from caches.queries.states import STATES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed:
+    """How many of a state's zones are stored."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How many zones a state has, and of how many the border is known."""
+
+    designated: int
+    polygons: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +50,8 @@ class VersionStatus:
     polygon_count: int
     expected_count: int
     missing_by_state: Mapping[str, int]
+    coverage: Mapping[str, Coverage]
+    """State → its zones."""
     last_update: dt.datetime
     verified_at: dt.datetime | None
     expires_at: dt.datetime | None
@@ -38,13 +59,22 @@ class VersionStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedingStatus:
-    """A run that is writing a version now, or died while it did."""
+    """A run: one that is under way, or the last one that ended."""
 
+    id: uuid.UUID
     program: str
+    origin: str
+    state: str
+    stage: str
     done: int
     total: int
-    started_at: dt.datetime
+    states: Mapping[str, Progressed]
+    """State → how far it is."""
+    started_at: dt.datetime | None
     heartbeat_at: dt.datetime | None
+    ended_at: dt.datetime | None
+    rows_written: int
+    error: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +84,18 @@ class ZonesStatus:
     connected: bool
     versions: Sequence[VersionStatus] = ()
     seeding: Sequence[SeedingStatus] = ()
+    last_run: SeedingStatus | None = None
+    workers: Sequence[stores.WorkerIndex] | None = None
+    """The index in memory of each process; None where only the own one is known."""
 
 
 def zones_status(*, at: dt.datetime) -> ZonesStatus:
     """Return how the zones stand at the time `at`. A database that is down is told, not raised."""
+    workers = stores.published()
     try:
-        return _status(at)
+        return replace(_status(at), workers=workers or None)
     except OperationalError:
-        return ZonesStatus(connected=False)
+        return ZonesStatus(connected=False, workers=workers or None)
 
 
 def findings(*, at: dt.datetime) -> list[str]:
@@ -103,21 +137,52 @@ def _faults(version: VersionStatus) -> list[str]:
 def _status(at: dt.datetime) -> ZonesStatus:
     using = router.db_for_read(Dataset)
     pointers = Activation.objects.using(using).select_related("dataset").order_by("program")
-    building = Dataset.objects.using(using).unfinished().newest_first()
+    runs = Run.objects.using(using)
+    last = runs.filter(slot=None).order_by("-id").first()
     return ZonesStatus(
         connected=True,
         versions=tuple(_version(pointer, at) for pointer in pointers),
-        seeding=tuple(
-            SeedingStatus(
-                program=dataset.program,
-                done=dataset.zone_count,
-                total=dataset.expected_count,
-                started_at=dataset.created_at,
-                heartbeat_at=dataset.heartbeat_at,
-            )
-            for dataset in building
-        ),
+        seeding=tuple(_run(run) for run in runs.filter(slot=1).order_by("program")),
+        last_run=None if last is None else _run(last),
     )
+
+
+def _run(run: Run) -> SeedingStatus:
+    return SeedingStatus(
+        id=run.pk,
+        program=run.program,
+        origin=run.origin,
+        state=run.state,
+        stage=run.stage,
+        done=run.done,
+        total=run.total,
+        states={
+            STATES[fips].name: Progressed(done=done, total=total)
+            for fips, (done, total) in run.states.items()
+        },
+        started_at=run.started_at,
+        heartbeat_at=run.heartbeat_at,
+        ended_at=run.ended_at,
+        rows_written=run.rows_written,
+        error=run.error,
+    )
+
+
+def coverage_of(dataset: Dataset) -> Mapping[str, Coverage]:
+    """Return the zones of each state in a version, and of how many the border is known."""
+    rows = (
+        Zone.objects.using(router.db_for_read(Zone))
+        .in_version(dataset)
+        .values("state_fips")
+        .annotate(designated=Count("pk"), polygons=Count("pk", filter=Q(geom__isnull=False)))
+        .order_by("state_fips")
+    )
+    return {
+        STATES[row["state_fips"]].name: Coverage(
+            designated=row["designated"], polygons=row["polygons"]
+        )
+        for row in rows
+    }
 
 
 def _version(pointer: Activation, at: dt.datetime) -> VersionStatus:
@@ -139,6 +204,7 @@ def _version(pointer: Activation, at: dt.datetime) -> VersionStatus:
         polygon_count=dataset.polygon_count,
         expected_count=dataset.expected_count,
         missing_by_state=missing,
+        coverage=coverage_of(dataset),
         last_update=pointer.activated_at,
         verified_at=dataset.verified_at,
         expires_at=dataset.expires_at,

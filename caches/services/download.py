@@ -6,14 +6,24 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import time
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from caches.services.parsing import SourceRefused
 
 TIMEOUT_SECONDS: Final = 30.0
+TOTAL_SECONDS: Final = 900.0
+"""For one answer, however steadily it drips."""
 MAX_REDIRECTS: Final = 5
 _CHUNK: Final = 256 * 1024
+
+
+class SourceUnreachable(SourceRefused):
+    """The source does not answer as it should just now; another try may succeed."""
+
+    code, status, title = "caches.source_unreachable", 502, "The source does not answer"
+    remedy = "Try again later; the zones of before answer on."
 
 
 class _Pinned(http.client.HTTPConnection):
@@ -58,23 +68,29 @@ def _fetch(url: SplitResult, *, limit: int, allow_private: bool) -> bytes | str:
         if response.status in {301, 302, 303, 307, 308} and location:
             return location
         if response.status != http.client.OK:
-            raise SourceRefused(f"{url.hostname} answered {response.status}.")
+            passing = response.status in {408, 429} or response.status >= 500
+            kind = SourceUnreachable if passing else SourceRefused
+            raise kind(f"{url.hostname} answered {response.status}.")
         return _body(response, url, limit)
     except (OSError, http.client.HTTPException) as error:
-        raise SourceRefused(f"{url.hostname} could not be read ({type(error).__name__}).") from None
+        reason = type(error).__name__
+        raise SourceUnreachable(f"{url.hostname} could not be read ({reason}).") from None
     finally:
         connection.close()
 
 
 def _body(response: http.client.HTTPResponse, url: SplitResult, limit: int) -> bytes:
     data = bytearray()
+    deadline = time.monotonic() + TOTAL_SECONDS
     while chunk := response.read(_CHUNK):
         data += chunk
         if len(data) > limit:
             raise SourceRefused(f"{url.hostname} sends more than {limit // 1024**2} MB.")
+        if time.monotonic() > deadline:
+            raise SourceUnreachable(f"{url.hostname} took more than {TOTAL_SECONDS:g} s.")
     expected = response.getheader("Content-Length")
     if expected is not None and expected.isdigit() and int(expected) != len(data):
-        raise SourceRefused(f"{url.hostname} broke off in the middle.")
+        raise SourceUnreachable(f"{url.hostname} broke off in the middle.")
     return bytes(data)
 
 
@@ -85,7 +101,7 @@ def _connection(url: SplitResult, *, allow_private: bool) -> _Pinned:
         port = url.port or (443 if url.scheme == "https" else 80)
         found = socket.getaddrinfo(url.hostname, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError):
-        raise SourceRefused(f"The host {url.hostname} is not known.") from None
+        raise SourceUnreachable(f"The host {url.hostname} is not known.") from None
     addresses = [str(entry[4][0]) for entry in found]
     if not allow_private and not all(_is_public(address) for address in addresses):
         raise SourceRefused(

@@ -130,19 +130,20 @@ def tract_id(value: object, *, where: str) -> str:
     return text
 
 
-def read_polygons(data: bytes, *, name: str) -> Polygons:
+def read_polygons(data: bytes, *, name: str, into: Polygons | None = None) -> Polygons:
     """Read a GeoJSON FeatureCollection of tracts.
 
     A feature without geometry is a zone whose border is not known. Invalid rings are mended.
     A feature with the property `coverage` (`no`, `unknown`) is no zone but says what a miss
     means inside it.
 
+    :param into: what pages before this one said; it is added to.
     :raises SourceRefused: when it is no GeoJSON, or a tract occurs twice with different borders.
     """
     document = _document(data, name)
-    found = Polygons(
-        is_sample=document.get("sample") is True, resolution=str(document.get("resolution") or "")
-    )
+    found = Polygons() if into is None else into
+    found.is_sample = found.is_sample or document.get("sample") is True
+    found.resolution = found.resolution or str(document.get("resolution") or "")
     for number, feature in enumerate(document["features"]):
         _read_feature(found, feature, where=f"{name}, feature {number}")
     if not found.borders:

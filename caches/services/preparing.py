@@ -10,8 +10,10 @@ from typing import Final
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from caches.models import Miss, Program
-from caches.queries.geometry import halves
+from caches.models import Miss, Program, version_name
+from caches.queries.answers import Tract
+from caches.queries.geometry import halves, polygonal, square_km
+from caches.queries.packing import on_grid, pack
 from caches.services.coverage import Area, missing_by_state, unknown_areas
 from caches.services.parsing import (
     Designation,
@@ -24,7 +26,7 @@ from caches.services.parsing import (
 from caches.services.programs import PROGRAMS
 from caches.services.sources import Source
 
-RECIPE: Final = "3"
+RECIPE: Final = "4"
 """Part of the fingerprint: raise it when the same source is to give other rows."""
 FULL_VERTICES: Final = 150
 """Tracts of full density have 180 to 390 vertices on average, those at 1:500,000 about 60."""
@@ -37,9 +39,16 @@ class PreparedZone:
     """A zone as it will be stored."""
 
     designation: Designation
-    wkb: bytes | None
+    packed: bytes | None
     parts: tuple[PreparedPart, ...]
+    area_km2: float | None
     content_hash: str
+
+    @property
+    def tract(self) -> Tract:
+        """What is told of it beside its border."""
+        told = self.designation
+        return Tract(told.geoid, told.state, told.county, told.tract_type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +56,7 @@ class PreparedPart:
     """What will be indexed of a zone."""
 
     bounds: tuple[float, float, float, float]
-    wkb: bytes | None
+    packed: bytes | None
     """None: the zone's own."""
 
 
@@ -59,7 +68,8 @@ class PreparedArea:
     state_fips: str
     basis: str
     bounds: tuple[float, float, float, float]
-    wkb: bytes
+    packed: bytes
+    content_hash: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +90,18 @@ class PreparedSet:
     notes: Sequence[str]
 
     @property
+    def version(self) -> str:
+        """The name that answers carry."""
+        return version_name(
+            program=self.program,
+            vintage=PROGRAMS[self.program].vintage,
+            content_sha256=self.content_sha256,
+        )
+
+    @property
     def polygon_count(self) -> int:
         """How many zones have a polygon."""
-        return sum(zone.wkb is not None for zone in self.zones)
+        return sum(zone.packed is not None for zone in self.zones)
 
 
 def fingerprint(source: Source) -> str:
@@ -99,12 +118,10 @@ def prepare(
     :param announce: told what is being done, in a few words.
     :raises SourceRefused: when the source is not valid.
     """
-    announce("reading")
-    polygons = (
-        read_polygons(source.polygons.data, name=source.polygons.name)
-        if source.polygons
-        else Polygons()
-    )
+    announce("understanding")
+    polygons = Polygons()
+    for part in source.polygons:
+        read_polygons(part.data, name=part.name, into=polygons)
     listed = (
         read_designations(source.designated.data, name=source.designated.name)
         if source.designated
@@ -123,7 +140,7 @@ def prepare(
         len(zones), 0 if polygons.is_sample else PROGRAMS[program].designated or len(zones)
     )
     announce("finding where a miss is no answer")
-    missing = frozenset(zone.designation.geoid for zone in zones if zone.wkb is None)
+    missing = frozenset(zone.designation.geoid for zone in zones if zone.packed is None)
     miss = _miss(polygons, all_listed=len(zones) >= expected)
     areas = _areas(source, polygons, missing if miss is Miss.NO else frozenset())
     return PreparedSet(
@@ -177,31 +194,35 @@ def _areas(source: Source, polygons: Polygons, missing: frozenset[str]) -> list[
 
 
 def _area(area: Area) -> PreparedArea:
+    geometry = polygonal(on_grid(area.geometry)) or area.geometry
+    packed = pack(geometry)
     return PreparedArea(
         miss=area.miss,
         state_fips=area.state_fips,
         basis=area.basis,
-        bounds=_bounds(area.geometry),
-        wkb=_wkb(area.geometry),
+        bounds=_bounds(geometry),
+        packed=packed,
+        content_hash=_digest(f"{area.miss}:{area.state_fips}:{area.basis}".encode() + packed),
     )
 
 
 def _zone(designation: Designation, border: BaseGeometry | None) -> PreparedZone:
-    wkb = None if border is None else _wkb(border)
+    border = None if border is None else polygonal(on_grid(border))
+    packed = None if border is None else pack(border)
     said = (designation.geoid, designation.state, designation.county, designation.tract_type)
-    digest = hashlib.sha256(repr(said).encode() + (wkb or b""))
     return PreparedZone(
         designation=designation,
-        wkb=wkb,
+        packed=packed,
         parts=() if border is None else _parts(border),
-        content_hash=digest.hexdigest()[:32],
+        area_km2=None if border is None else round(square_km(border), 6),
+        content_hash=_digest(repr(said).encode() + (packed or b"")),
     )
 
 
 def _parts(border: BaseGeometry) -> tuple[PreparedPart, ...]:
     sides = halves(border)
     return tuple(
-        PreparedPart(bounds=_bounds(side), wkb=None if len(sides) == 1 else _wkb(side))
+        PreparedPart(bounds=_bounds(side), packed=None if len(sides) == 1 else pack(side))
         for side in sides
     )
 
@@ -211,8 +232,8 @@ def _bounds(geometry: BaseGeometry) -> tuple[float, float, float, float]:
     return west, south, east, north
 
 
-def _wkb(geometry: BaseGeometry) -> bytes:
-    return bytes(shapely.to_wkb(geometry, output_dimension=2))
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def _resolution(polygons: Polygons) -> str:
@@ -232,5 +253,5 @@ def _content(zones: Sequence[PreparedZone], areas: Sequence[PreparedArea], miss:
     for zone in zones:
         digest.update(bytes.fromhex(zone.content_hash))
     for area in areas:
-        digest.update(f"{area.miss}:{area.state_fips}".encode() + area.wkb)
+        digest.update(bytes.fromhex(area.content_hash))
     return digest.hexdigest()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
+from typing import Any
 
 from django.db import router, transaction
+from django.db.models import QuerySet
 
-from caches.models import Activation, Dataset
+from caches.models import Activation, CoverageArea, Dataset, Zone, ZonePart
 from common.errors import PolystoreError
 
 VERSIONS_KEPT = 2
@@ -71,33 +72,68 @@ def roll_back(*, program: str, at: dt.datetime) -> Activation:
     """
     using = router.db_for_write(Dataset)
     earlier = (
-        Dataset.objects.using(using).of_program(program).kept_for_rollback().newest_first().first()
+        Dataset.objects.using(using)
+        .of_program(program)
+        .kept_for_rollback()
+        .order_by("-sequence")
+        .first()
     )
     if earlier is None:
         raise NothingToRollBackTo(f"No other version of {program} is kept.")
     return activate(dataset=earlier, at=at)
 
 
+def next_sequence(*, program: str, using: str) -> int:
+    """Return the number of the version to build."""
+    last = (
+        Dataset.objects.using(using)
+        .of_program(program)
+        .order_by("-sequence")
+        .values_list("sequence", flat=True)
+        .first()
+    )
+    return (last or 0) + 1
+
+
+def remove_unfinished(*, program: str) -> int:
+    """Undo versions that were begun and never answered, and return how many.
+
+    Nobody else may be building the program.
+    """
+    using = router.db_for_write(Dataset)
+    unfinished = (
+        Dataset.objects.using(using)
+        .of_program(program)
+        .filter(state__in=(Dataset.State.BUILDING, Dataset.State.READY, Dataset.State.FAILED))
+        .order_by("-sequence")
+    )
+    for dataset in unfinished:
+        with transaction.atomic(using=using):
+            for model in (Zone, CoverageArea):
+                rows = model._default_manager.using(using).filter(program=program)
+                _delete(rows.filter(since=dataset.sequence), using)
+                rows.filter(until=dataset.sequence).update(until=None)
+            dataset.delete(using=using)
+    return len(unfinished)
+
+
 def remove_old_versions(*, program: str) -> int:
-    """Delete whole versions beyond those kept, and failed ones, and return how many went."""
+    """Delete whole versions beyond those kept, with what only they hold; return how many went."""
     using = router.db_for_write(Dataset)
     versions = Dataset.objects.using(using).of_program(program)
-    kept = versions.kept_for_rollback().newest_first().values_list("pk", flat=True)
-    surplus = [
-        *kept[VERSIONS_KEPT - 1 :],
-        *versions.filter(state=Dataset.State.FAILED).values_list("pk", flat=True),
-    ]
-    for pk in surplus:
-        remove_version(pk=pk)
-    return len(surplus)
-
-
-def remove_version(*, pk: uuid.UUID) -> None:
-    """Delete one version with all its rows; the version that answers is protected."""
-    using = router.db_for_write(Dataset)
     with transaction.atomic(using=using):
-        dataset = Dataset.objects.using(using).get(pk=pk)
-        # One statement per table; Django's collector would fetch every zone first.
-        for rows in (dataset.parts, dataset.coverage, dataset.zones):
-            rows.using(using).all()._raw_delete(using)
-        dataset.delete(using=using)
+        kept = versions.kept_for_rollback().order_by("-sequence").values_list("pk", flat=True)
+        removed, _ = versions.filter(pk__in=list(kept[VERSIONS_KEPT - 1 :])).delete()
+        oldest = versions.order_by("sequence").values_list("sequence", flat=True).first()
+        if oldest is not None:
+            for model in (Zone, CoverageArea):
+                rows = model._default_manager.using(using).filter(program=program)
+                _delete(rows.filter(until__lte=oldest), using)
+    return removed
+
+
+def _delete(rows: QuerySet[Any], using: str) -> None:
+    """Delete rows in one statement per table; Django's collector would fetch them first."""
+    if rows.model is Zone:
+        ZonePart.objects.using(using).filter(zone__in=rows)._raw_delete(using)
+    rows._raw_delete(using)

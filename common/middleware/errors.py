@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 
 _FAILURE: Final = "_polystore_failure"
 _JSON: Final = (CONTENT_TYPE, "application/json")
+_PROGRAMS: Final = frozenset(
+    {"/api", "/health", "/metrics", "/o/token", "/o/revoke", "/o/introspect"}
+)
+"""Addresses outside /api/ at which programs ask."""
 _KEPT_HEADERS: Final = ("Allow", "Retry-After", "Vary", "WWW-Authenticate", "X-Degraded")
 _BY_STATUS: Final[dict[int, type[PolystoreError]]] = {
     400: RequestRefused,
@@ -57,7 +61,7 @@ class ProblemAnswers(Middleware):
         if not (isinstance(exception, PolystoreError) or is_unavailability(exception)):
             return None
         meaning = as_polystore_error(exception)
-        return None if meaning is None else _answer(request, meaning)
+        return None if meaning is None else answer_to(request, meaning)
 
     def after(
         self, request: HttpRequest, response: HttpResponseBase, kept: None
@@ -69,7 +73,7 @@ class ProblemAnswers(Middleware):
         if response.status_code == 500 and failure is not None and is_unavailability(failure):
             meaning = as_polystore_error(failure)
             if meaning is not None:
-                return _kept(response, _answer(request, meaning))
+                return _kept(response, answer_to(request, meaning))
         media_type = response.get("Content-Type", "").partition(";")[0]
         if not wants_problem(request) or media_type in _JSON:
             return response
@@ -77,9 +81,9 @@ class ProblemAnswers(Middleware):
 
 
 def wants_problem(request: HttpRequest) -> bool:
-    """Tell whether a program asks, by the address: /api/, /health and /metrics."""
+    """Tell whether a program asks, by the address."""
     path = request.path_info
-    return path.startswith("/api/") or path in {"/api", "/health", "/metrics"}
+    return path.startswith("/api/") or path in _PROGRAMS
 
 
 def _remember(request: HttpRequest | None = None, **_: Any) -> None:
@@ -87,7 +91,8 @@ def _remember(request: HttpRequest | None = None, **_: Any) -> None:
         setattr(request, _FAILURE, sys.exc_info()[1])
 
 
-def _answer(request: HttpRequest, meaning: PolystoreError) -> HttpResponse:
+def answer_to(request: HttpRequest, meaning: PolystoreError) -> HttpResponse:
+    """Return what tells the caller about an error: a problem document, or for people a page."""
     if meaning.status == 503:
         logger.warning("http.store_unavailable", extra={"code": meaning.code})
     return problem(meaning, request=request) if wants_problem(request) else page(meaning)

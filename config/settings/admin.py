@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-# The theme's sign-in page does not say where it leads to.
-LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "admin:index"
-
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Polystore",
     "SITE_HEADER": "Polystore",

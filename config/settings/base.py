@@ -6,6 +6,7 @@ from pathlib import Path
 
 import django_stubs_ext
 
+from config.settings.accounts import *  # noqa: F403
 from config.settings.admin import *  # noqa: F403
 from config.settings.alerts import *  # noqa: F403
 from config.settings.api import *  # noqa: F403
@@ -14,10 +15,14 @@ from config.settings.celery import *  # noqa: F403
 from config.settings.databases import *  # noqa: F403
 from config.settings.env import flag, integer, items, text
 from config.settings.logging import *  # noqa: F403
+from config.settings.messaging import *  # noqa: F403
+from config.settings.oauth import *  # noqa: F403
 from config.settings.observability import *  # noqa: F403
 from config.settings.outbox import *  # noqa: F403
 from config.settings.security import *  # noqa: F403
+from config.settings.sessions import *  # noqa: F403
 from config.settings.stores import *  # noqa: F403
+from config.settings.zones import *  # noqa: F403
 
 django_stubs_ext.monkeypatch()
 
@@ -49,13 +54,20 @@ INSTALLED_APPS = [
     "databases",
     "outbox",
     "accounts",
+    "oauth2_provider",
     "customers",
     "caches",
     "analytics",
     "documents",
     "compliance",
+    "messaging",
     "workspace",
     "tracker",
+    # Behind ours, whose templates go before theirs.
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    *SOCIAL_APPS,
 ]
 
 MIDDLEWARE = [
@@ -64,14 +76,17 @@ MIDDLEWARE = [
     "common.middleware.ObservedRequests",
     "common.middleware.ContentSecurityPolicy",
     "common.middleware.ProblemAnswers",
+    "common.middleware.RequestLimits",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "databases.middleware.CausalReadsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.sessions.middleware.AuthenticationMiddleware",
+    "accounts.middleware.KnownActor",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -101,5 +116,3 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-
-OPPORTUNITY_ZONES_SOURCE = text("OPPORTUNITY_ZONES_SOURCE")

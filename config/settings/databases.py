@@ -6,9 +6,10 @@ import os
 
 from config.settings.env import flag, integer, refuse, text
 from databases.pools import ConfigurationRefused, read_environment
+from databases.url_files import with_files
 
 try:
-    DATABASE_CONFIGURATION = read_environment(os.environ)
+    DATABASE_CONFIGURATION = read_environment(with_files(os.environ))
 except ConfigurationRefused as refused:
     raise refuse(str(refused)) from None
 

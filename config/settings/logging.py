@@ -35,5 +35,8 @@ LOGGING: dict[str, Any] = {
         # Celery's lines about tasks hold results and arguments; `polystore.tasks` says it instead.
         "celery.app.trace": {"level": "CRITICAL"},
         "celery.worker.strategy": {"level": "WARNING"},
+        # At DEBUG both write codes and tokens.
+        "oauthlib": {"level": "INFO"},
+        "oauth2_provider": {"level": "INFO"},
     },
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.settings.base import *  # noqa: F403
-from config.settings.env import flag, missing, refuse, text
+from config.settings.env import flag, missing, refuse
 
 _missing = missing(
     {
@@ -12,7 +12,7 @@ _missing = missing(
         "REDIS_URL": "Celery broker and cache",
     }
 )
-if not (text("DATABASE_URL") or text("PRIMARY_DATABASE_URL")):
+if "default" not in DATABASE_CONFIGURATION.configured:
     _missing.insert(0, "DATABASE_URL (the primary PostgreSQL)")
 if _missing:
     raise refuse(f"Production needs these environment variables: {'; '.join(_missing)}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 
-from config.settings.env import items, refuse
+from config.settings.env import flag, items, refuse
 
 CSRF_TRUSTED_ORIGINS = items("CSRF_TRUSTED_ORIGINS")
 TRUSTED_PROXIES = items("TRUSTED_PROXIES")
@@ -36,3 +36,6 @@ CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+
+COMPLIANCE_SUPERUSERS = flag("COMPLIANCE_SUPERUSERS", default=False)
+"""Whether superusers see compliance data. By default only compliance officers do."""

@@ -14,3 +14,6 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 PLACEMENT_REFRESH = False
 PUBLISH_PROCESS_STATE = False
 OUTBOX_WAKE = False  # tests deliver when they say so
+SESSION_MEMORY = False  # its threads would keep connections to databases that come and go
+KEEP_ZONES_INDEX = False  # tests load it when they say so; until then the database answers
+OPPORTUNITY_ZONES_SNAPSHOTS = ""

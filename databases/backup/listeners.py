@@ -2,7 +2,7 @@
 
 The machinery knows none of them::
 
-    after_restore(Listener(name="outbox", before=..., after=...))
+    after_restore(Listener(name="outbox", before=..., within=..., after=...))
 """
 
 from __future__ import annotations
@@ -37,9 +37,13 @@ class Listener:
 
     name: str
     after: Callable[[Restored, Any], str]
-    """Given what `before` returned; returns a line for people, or an empty one."""
+    """Given what `before` returned; returns a line for people, or an empty one. It comes after the
+    commit, and not at all when the process is killed there: what must happen goes into `within`."""
     before: Callable[[Restored], Any] = lambda _: None
-    """May look at the rows that are about to go. Whatever it returns is given to `after`."""
+    """May look at the rows that are about to go. Whatever it returns is given to the others."""
+    within: Callable[[Restored, Any], str] = lambda _, __: ""
+    """Given what `before` returned; returns SQL that runs in the transaction that restores, when
+    all rows are there: it commits with them or not at all."""
 
 
 _listeners: dict[str, Listener] = {}
@@ -53,6 +57,12 @@ def after_restore(listener: Listener) -> None:
 def remember(restored: Restored) -> dict[str, Any]:
     """Ask every listener what it must keep of the rows that are about to be replaced."""
     return {listener.name: listener.before(restored) for listener in _listeners.values()}
+
+
+def within(restored: Restored, kept: dict[str, Any]) -> str:
+    """Return the SQL of all listeners that commits with the rows."""
+    found = [listener.within(restored, kept.get(listener.name)) for listener in _listeners.values()]
+    return "\n".join(statement for statement in found if statement)
 
 
 def tell(restored: Restored, kept: dict[str, Any]) -> list[str]:

@@ -65,12 +65,14 @@ def load(
     replace: bool,
     with_privileges: bool,
     progress: Progress,
+    within: str = "",
 ) -> None:
     """Load the dump and prove it, all in one transaction: after an error nothing has changed.
 
     pg_restore writes SQL, psql runs it. COMMIT follows only when pg_restore has ended well and the
     rows and sequences are those of the manifest.
 
+    :param within: SQL that commits with the rows, and is run after they were proved.
     :raises NotEmpty: when the database holds tables, unless `replace`.
     :raises ProgramFailed: when the dump is damaged, or the database does not take it.
     """
@@ -89,7 +91,7 @@ def load(
         words = _Listening(psql.stderr)
         complete = False
         try:
-            _feed(psql.stdin, reader, dump, replace=replace, progress=progress)
+            _feed(psql.stdin, reader, dump, replace=replace, within=within, progress=progress)
             complete = True
         except BrokenPipeError:
             pass  # psql has ended with an error, which is told below
@@ -175,6 +177,7 @@ def _feed(
     dump: DatabaseDump,
     *,
     replace: bool,
+    within: str,
     progress: Progress,
 ) -> None:
     """Write all of the transaction into psql; without its COMMIT, psql rolls back."""
@@ -193,6 +196,8 @@ def _feed(
         raise BrokenPipeError
     running.require_success(reader, pg_restore.returncode, words)
     stdin.write(catalogue.proof(dump).encode())
+    # pg_restore has emptied the search path; ours is that of the role.
+    stdin.write(f"RESET search_path;\n{within}\n".encode())
     stdin.write(b"COMMIT;\n")
     stdin.flush()
 

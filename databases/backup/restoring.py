@@ -190,6 +190,7 @@ def _restore_database(
         replace=replace,
         with_privileges=with_privileges,
         progress=progress,
+        within=listeners.within(restored, kept),
     )
     try:
         with direct_connection(target.alias):

@@ -23,6 +23,7 @@ from databases import placement
 from databases.aliases import PRIMARY, declared_home, is_replica
 from databases.migration import preflight
 from databases.migration.connect import direct_connection, direct_wrapper
+from databases.migration.described import models_described
 from databases.migration.preflight import Finding
 
 LOCK_KEY = 0x706F6C79
@@ -150,6 +151,7 @@ def _describe_models_of_every_home() -> None:
     """
     for config in apps.get_app_configs():
         create_permissions(config, verbosity=0, using=PRIMARY)
+    models_described.send(sender=None, using=PRIMARY.value)
 
 
 def aliases_to_migrate() -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import psycopg
@@ -67,12 +67,22 @@ def linger(sink: str, *, stop: Stop, worker: str | None = None) -> tuple[Deliver
     return delivered, left
 
 
-def follow(sinks: Sequence[str], *, stop: threading.Event) -> None:
-    """Deliver the events of these sinks until `stop` is set: a worker without Celery."""
+def follow(
+    sinks: Sequence[str], *, stop: threading.Event, tell: Callable[[str, Delivered], object]
+) -> None:
+    """Deliver the events of these sinks until `stop` is set: a worker without Celery.
+
+    :param tell: is given each sink and what was done, from threads, whenever that is something
+        else than nothing, and when the reason why nothing can be done changes.
+    """
 
     def keep_at_it(sink: str) -> None:
+        reason = ""
         while not stop.is_set():
             delivered, left = linger(sink, stop=stop.is_set)
+            if delivered.batches or delivered.reason != reason:
+                tell(sink, delivered)
+                reason = delivered.reason
             if delivered.reason or not left:
                 stop.wait(BETWEEN_SECONDS)
         sessions.close_idle()

@@ -19,7 +19,7 @@ from customers.models import BusinessEntity
 from databases.aliases import declared_home
 from documents.models import Document
 from tests.homes import databases_of, home_of
-from tests.people import a_superuser, signed_in
+from tests.people import signed_in, somebody_who_may_do_all
 from workspace.models import ImportBatch, ReferenceRow
 
 pytestmark = pytest.mark.django_db(
@@ -95,7 +95,7 @@ every_home = pytest.mark.parametrize("page", PAGES, ids=[page.model.__name__ for
 
 @pytest.fixture
 def user() -> Any:
-    return a_superuser()
+    return somebody_who_may_do_all()
 
 
 @pytest.fixture

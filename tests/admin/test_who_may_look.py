@@ -8,7 +8,14 @@ from django.test import Client
 
 from databases.aliases import Alias
 from tests.homes import databases_of
-from tests.people import PASSWORD, a_superuser, a_user, an_operator, signed_in
+from tests.people import (
+    PASSWORD,
+    a_superuser,
+    a_user,
+    an_operator,
+    signed_in,
+    somebody_who_may_do_all,
+)
 
 pytestmark = pytest.mark.django_db(
     databases=databases_of(
@@ -68,7 +75,7 @@ def test_the_login_form_takes_the_address_in_any_capitalisation() -> None:
 
 @pytest.mark.parametrize("page", MACHINE_WRITTEN)
 def test_what_machines_write_can_be_looked_at_and_not_added_to(page: str) -> None:
-    client = signed_in(a_superuser())
+    client = signed_in(somebody_who_may_do_all())
 
     assert client.get(f"/admin/{page}/").status_code == 200
     assert client.get(f"/admin/{page}/add/").status_code == 403
@@ -76,7 +83,7 @@ def test_what_machines_write_can_be_looked_at_and_not_added_to(page: str) -> Non
 
 
 def test_every_list_opens_and_can_be_searched() -> None:
-    client = signed_in(a_superuser())
+    client = signed_in(somebody_who_may_do_all())
 
     for model in admin.site._registry:
         address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
@@ -85,7 +92,7 @@ def test_every_list_opens_and_can_be_searched() -> None:
 
 
 def test_every_form_to_add_something_opens() -> None:
-    client = signed_in(a_superuser())
+    client = signed_in(somebody_who_may_do_all())
 
     for model in admin.site._registry:
         address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/add/"
@@ -94,7 +101,7 @@ def test_every_form_to_add_something_opens() -> None:
 
 class TestTheSideBar:
     def test_groups_tables_by_the_database_that_is_their_home(self) -> None:
-        page = signed_in(a_superuser()).get("/admin/")
+        page = signed_in(somebody_who_may_do_all()).get("/admin/")
 
         groups = {group["title"]: group for group in page.context["sidebar_navigation"]}
         assert len(groups) == len(Alias)

@@ -83,7 +83,7 @@ def many_squares(count: int, *, lat: float = 39.0) -> dict[str, dict[str, Any] |
     }
 
 
-def seed_oz2(location: Path, **options: Any) -> SeedReport:
+def seed_oz2(location: Path | str, **options: Any) -> SeedReport:
     """Seed the second program from a path, now."""
     return seed(location=str(location), at=timezone.now(), program=Program.OZ2, **options)
 

@@ -120,22 +120,48 @@ def _names(node: ast.AST) -> list[str]:
 
 
 IN_THREADS = """
-import sys, threading, shapely
-from caches.queries.geometry import holds
-places = [(i % 60, i // 60) for i in range(2000)]
-zones = [shapely.to_wkb(shapely.Point(*xy).buffer(0.4, quad_segs=40)) for xy in places]
+import datetime as dt, os, sys, threading
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.test")
+import django, shapely
+django.setup()
+from caches.models import Miss
+from caches.queries.answers import Tract, Version
+from caches.queries.features import Shape, drawn
+from caches.queries.index import Contents, Indexes, ZoneIndex, look_up, look_up_many
+from caches.queries.packing import pack
+from caches.queries.points import Point
+
+day = dt.date(2026, 6, 1)
+version = Version(program="oz1", generation=1, name="drawn", resolution="full", miss=Miss.NO,
+                  is_sample=False, effective_from=day, effective_to=day)
+count = int(sys.argv[1])
+points = [Point(lat=number // 120 - 30.0, lon=number % 120 - 100.0) for number in range(count)]
+circles = [pack(shapely.Point(p.lon, p.lat).buffer(0.4, quad_segs=100)) for p in points]
+zones = [(Tract(f"{n:011d}", "", "", ""), (circle,)) for n, circle in enumerate(circles)]
+indexes = Indexes([ZoneIndex(Contents(version=version, zones=zones, areas=[]))])
 wrong = []
+begin = threading.Barrier(4)
+
 def run():
-    for (lon, lat), wkb in zip(places, zones):
-        if not holds(shapely.from_wkb(wkb), lon=lon, lat=lat):
-            wrong.append(lon)
+    begin.wait()
+    for number, point in enumerate(points):
+        if look_up(indexes, point, day).tract != f"{number:011d}":
+            wrong.append(number)
+    if len({answer.tract for answer in look_up_many(indexes, points, day)}) != len(points):
+        wrong.append(-1)
+    shapes = [Shape(tract=tract, version=version, parts=indexes[0].parts_of(tract.geoid))
+              for tract, _ in zones[:2000]]
+    drawn(shapes, zoom=6)
+
 threads = [threading.Thread(target=run) for _ in range(4)]
-[t.start() for t in threads]; [t.join() for t in threads]
+[thread.start() for thread in threads]; [thread.join() for thread in threads]
 sys.exit(bool(wrong))
 """
 
 
-def test_four_threads_look_at_all_zones_at_once_without_a_crash() -> None:
+@pytest.mark.parametrize("zones", [600, pytest.param(8764, marks=pytest.mark.long)])
+def test_four_threads_look_at_all_zones_at_once_without_a_crash(zones: int) -> None:
     root = Path(caches.__file__).parent.parent
-    done = subprocess.run([sys.executable, "-c", IN_THREADS], cwd=root, check=False)
+    command = [sys.executable, "-c", IN_THREADS, str(zones)]
+    done = subprocess.run(command, cwd=root, check=False)
     assert done.returncode == 0

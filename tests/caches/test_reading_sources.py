@@ -169,8 +169,8 @@ def test_the_resolution_is_read_from_the_density_of_the_borders() -> None:
     def of(segments: int) -> str:
         circle = Point(-104, 39).buffer(0.1, quad_segs=segments)
         data = json.dumps(collection({ZONE: mapping(circle)})).encode()
-        part = sources.Part(name="a.geojson", data=data)
-        source = sources.Source(label="a", polygons=part)
+        part = sources.Part(name="a.geojson", kept=data)
+        source = sources.Source(label="a", polygons=[part])
         return prepare(source, program=Program.OZ2).resolution
 
     assert of(15) == "500k"

@@ -9,17 +9,23 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import shapely
 from django.conf import settings
 from django.core.management import call_command
 from django.test import Client, override_settings
 
 from caches.models import Zone
-from caches.queries.lookup import Result
+from caches.queries import lookup
+from caches.queries.answers import Result
+from caches.queries.index import look_up, look_up_many
+from caches.queries.points import Point
 from caches.queries.states import STATES
 from caches.services.seeding import SeedReport, seed
 from caches.services.sources import choose_location
 from tests.caches.drawing import ask
+from tests.caches.memory import in_memory
 from tests.homes import databases_of
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=databases_of("caches"))
@@ -57,10 +63,58 @@ def test_every_known_address_is_answered_right(
             wrong.append((row["lat"], row["lon"], wanted, answer.result, answer.tract))
     assert wrong == []
     assert len(rows) == 2820
-    for row in rows[::50]:
-        query = {"lat": row["lat"], "lon": row["lon"], "asOf": "2026-06-01"}
-        said = client.get("/api/opportunity-zones/check", query).json()
-        assert (said["tract"] or "") == row["expected_geoid"]
+    with in_memory():
+        for row in rows:
+            query = {"lat": row["lat"], "lon": row["lon"], "asOf": "2026-06-01"}
+            said = client.get("/api/opportunity-zones/check", query).json()
+            assert (said["tract"] or "") == row["expected_geoid"]
+            assert said["result"] == ("yes" if row["expected_geoid"] else "no")
+        assert _by_batch(client, rows) == [row["expected_geoid"] for row in rows]
+    assert _by_batch(client, rows[:1000]) == [row["expected_geoid"] for row in rows[:1000]]
+
+
+def _by_batch(client: Client, rows: list[dict[str, str]]) -> list[str]:
+    found: list[str] = []
+    for start in range(0, len(rows), 1000):
+        points = [
+            {"lat": float(row["lat"]), "lon": float(row["lon"])}
+            for row in rows[start : start + 1000]
+        ]
+        body = {"points": points, "asOf": "2026-06-01"}
+        answer = client.post(
+            "/api/opportunity-zones/check/batch", body, content_type="application/json"
+        )
+        found += [item["tract"] or "" for item in answer.json()["items"]]
+    return found
+
+
+@pytest.mark.long
+def test_all_paths_agree_on_100_000_random_points_near_borders(seeded: SeedReport) -> None:
+    """Corners themselves, and points some metres off, inside and outside."""
+    random = np.random.default_rng(11)
+    with in_memory() as held:
+        (index,) = held.indexes
+        corners = shapely.get_coordinates(index.entries[: len(index.zone_of)])
+        chosen = corners[random.integers(0, len(corners), 100_000)]
+        off = random.normal(0, 1e-4, chosen.shape) * random.integers(0, 2, (len(chosen), 1))
+        lons, lats = np.clip(chosen + off, (-180, -90), (180, 90)).T
+        points = [Point(lat=y, lon=x) for x, y in zip(lons.tolist(), lats.tolist(), strict=True)]
+        at_once = look_up_many(held.indexes, points, DAY)
+        alone = [look_up(held.indexes, point, DAY) for point in points]
+    assert at_once == alone
+    assert {str(answer.result) for answer in alone} == {"yes", "no", "unknown"}
+    differ = [
+        point
+        for point, answer in zip(points, alone, strict=True)
+        if lookup.look_up(point, DAY) != answer
+    ]
+    assert differ == []
+    on_corners = [
+        answer
+        for answer, (right, up) in zip(alone, off.tolist(), strict=True)
+        if not right and not up
+    ]
+    assert all(answer.result is Result.YES for answer in on_corners), "a border belongs to its zone"
 
 
 def test_the_internal_points_of_tracts_are_answered_right(

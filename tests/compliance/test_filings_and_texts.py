@@ -11,7 +11,7 @@ import pytest
 from compliance import services
 from compliance.models import Filing, LegalDocument
 from tests.homes import databases_of, refused_by_the_database
-from tests.people import a_superuser, signed_in
+from tests.people import signed_in, somebody_who_may_do_all
 
 pytestmark = pytest.mark.django_db(databases=databases_of("compliance"))
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -99,7 +99,7 @@ class TestALegalText:
 
     def test_no_longer_changes_once_it_is_published(self) -> None:
         text = a_text(effective_from=AT, published_at=AT)
-        client = signed_in(a_superuser())
+        client = signed_in(somebody_who_may_do_all())
         address = f"/admin/compliance/legaldocument/{text.pk}/"
 
         assert client.get(address + "change/").status_code == 200

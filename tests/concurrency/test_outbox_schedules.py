@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from tests.outbox_site import OutboxSite, busy, kill, pause_between, stopped
+from tests.outbox_site import OutboxSite, busy, pause_between, stopped
 from tests.waiting import eventually
 
 FEW_SEEDS = (1, 2)
@@ -46,7 +46,7 @@ def run(site: OutboxSite, seed: int) -> None:
     chance = random.Random(seed)
     drainers = [site.drainer(), site.drainer()]
     try:
-        eventually(lambda: site.delivering() == 2, seconds=30)
+        eventually(lambda: site.drainers() == 2, seconds=30)
         with busy(site, seed=seed, pause=0.005):
             for _ in range(FAULTS):
                 pause_between(chance, 0.1, 0.6)
@@ -63,7 +63,7 @@ Drainers = list[subprocess.Popen[bytes]]
 def is_killed(site: OutboxSite, drainers: Drainers, chance: random.Random) -> None:
     """End one for good and start another."""
     number = chance.randrange(2)
-    kill(drainers[number])
+    site.kill(drainers[number])
     drainers[number] = site.drainer()
 
 

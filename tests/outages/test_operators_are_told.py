@@ -84,7 +84,7 @@ def test_a_store_that_fails_under_all_of_them_is_told_once_and_so_is_its_recover
     servers.stop(cache_server)
 
     def open_everywhere():
-        assert told.get(IN_A_ZONE).status_code == 503
+        assert told.get(IN_A_ZONE).status_code == 200, "the index in memory answers"
         return verbose(told)["detail"]["cache"]["breakerOpenIn"] >= WORKERS
 
     eventually(open_everywhere, seconds=30)
@@ -94,7 +94,7 @@ def test_a_store_that_fails_under_all_of_them_is_told_once_and_so_is_its_recover
     eventually(lambda: measured(told, "polystore_breaker_open", store="cache") >= WORKERS)
     assert measured(told, "polystore_breaker_opened_total", store="cache") >= WORKERS
     answer = told.get(IN_A_ZONE)
-    assert (answer.status_code, answer.headers["X-Degraded"]) == (503, "cache")
+    assert (answer.status_code, answer.headers["X-Degraded"]) == (200, "cache")
     eventually(lambda: webhook.of("cache") == ["failed"])
 
     servers.start(cache_server)

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import suppress
 
-import pymongo
 import pytest
-from pymongo.errors import AutoReconnect
 
-from devservers.sets import ServerSet
-from tests.outbox_site import OutboxSite, busy, kill, pause_between, stopped
+from tests import faults
+from tests.outbox_site import OutboxSite, busy, pause_between
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.outage
@@ -39,70 +36,13 @@ def site(servers_of_the_session):
         made.forget()
 
 
-def mongodb_is_killed(site: OutboxSite, servers: ServerSet) -> None:
-    servers.kill("mongodb")
-    time.sleep(1.0)  # how long it is away
-    servers.start("mongodb")
-
-
-def mongodb_hangs(site: OutboxSite, servers: ServerSet) -> None:
-    servers.pause("mongodb")
-    time.sleep(1.5)  # how long it hangs
-    servers.resume("mongodb")
-
-
-def mongodb_steps_down(site: OutboxSite, servers: ServerSet) -> None:
-    with pymongo.MongoClient(site.mongo_url) as client, suppress(AutoReconnect):
-        # It cuts its connections.
-        client.admin.command("replSetStepDown", 1, secondaryCatchUpPeriodSecs=0, force=True)
-
-
-def redis_is_killed(site: OutboxSite, servers: ServerSet) -> None:
-    servers.kill("redis")
-    time.sleep(0.5)  # how long it is away
-    servers.start("redis")
-
-
-def redis_forgets_everything(site: OutboxSite, servers: ServerSet) -> None:
-    import redis
-
-    with redis.Redis.from_url(site.environment["REDIS_URL"]) as client:
-        client.flushall()
-
-
-def the_primary_restarts(site: OutboxSite, servers: ServerSet) -> None:
-    servers.restart("primary")
-
-
-def the_primary_is_killed(site: OutboxSite, servers: ServerSet) -> None:
-    servers.kill("primary")
-    servers.start("primary")
-
-
-def the_worker_is_killed(site: OutboxSite, servers: ServerSet) -> None:
-    kill(site.processes["worker"])
-    site.processes["worker"] = site.worker()
-
-
-def beat_is_killed(site: OutboxSite, servers: ServerSet) -> None:
-    kill(site.processes["beat"])
-    site.processes["beat"] = site.beat()
-
-
-def the_worker_hangs_and_loses_its_shards(site: OutboxSite, servers: ServerSet) -> None:
-    drainer = site.drainer()
-    eventually(lambda: site.delivering() >= 2, seconds=30)
-    with stopped(drainer):
-        site.cut(drainer)
-        time.sleep(0.5)  # others deliver what it has in hand
-    kill(drainer)
-
-
 FAULTS = (
-    *(mongodb_is_killed, mongodb_hangs, mongodb_steps_down),
-    *(redis_is_killed, redis_forgets_everything),
-    *(the_primary_restarts, the_primary_is_killed),
-    *(the_worker_is_killed, beat_is_killed, the_worker_hangs_and_loses_its_shards),
+    *(faults.mongodb_is_killed, faults.mongodb_hangs, faults.mongodb_steps_down),
+    *(faults.redis_is_killed, faults.redis_hangs, faults.redis_forgets_everything),
+    *(faults.redis_forgets_all_that_it_acknowledged,),
+    *(faults.the_primary_restarts, faults.the_primary_is_killed),
+    *(faults.the_worker_is_killed, faults.beat_is_killed),
+    *(faults.the_worker_hangs_and_loses_its_shards,),
 )
 
 

@@ -79,7 +79,7 @@ class TestThePage:
 
         assert page.status_code == 200
         assert "mongodb" in text and "Delivery runs." in text
-        assert text.count("<svg") >= 6 and text.count("<polyline") == 6
+        assert text.count("<svg") >= 10 and text.count("<polyline") == 10
         assert "src=" not in text[text.index("<figure") : text.rindex("</figure>")]
 
     def test_is_for_those_who_may_see_events(self) -> None:

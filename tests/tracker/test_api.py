@@ -5,13 +5,14 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from tests.homes import databases_of
 from tests.tracker.world import Caller, at_once, somebody
 from tracker.models import Friendship, Standing, Timer, Todo
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=databases_of("tracker"))
-NOBODY = uuid.UUID(int=0x7000 << 64)
 
 
 def made(answer, status=201):
@@ -154,89 +155,14 @@ def test_a_report_is_filed_once_per_day(as_ann) -> None:
     assert as_ann("DELETE", path).status_code == 204
 
 
-OWNED = [
-    ("GET", "todos/{todo}", None),
-    ("PATCH", "todos/{todo}", {"done": True}),
-    ("DELETE", "todos/{todo}", None),
-    ("GET", "timers/{timer}", None),
-    ("POST", "timers/{timer}/pause", None),
-    ("POST", "timers/{timer}/stop", None),
-    ("POST", "timers/{timer}/resume", None),
-    ("DELETE", "timers/{timer}", None),
-    ("GET", "reports/daily/2026-03-18", None),
-    ("DELETE", "reports/daily/2026-03-18", None),
-]
-LISTS = ["todos", "timers", "friends", "reports/daily"]
-SHARED = ["users/leaderboard", "users/search?q=archer", "reports/analytics"]
+@pytest.mark.parametrize("verb", ["accept", "decline"])
+def test_a_stranger_answers_no_request_of_others(ann, ben, as_ann, verb) -> None:
+    as_ann("POST", f"/api/friends/{ben.pk}/request")
+    stranger = Caller(somebody("Stranger"))
 
-
-class TestWhoMay:
-    """The owner, a friend, a stranger, nobody."""
-
-    @pytest.fixture
-    def anns(self, as_ann, as_ben, ann, ben):
-        """Make something of each kind, and make Ben a friend."""
-        as_ann("PUT", "/api/reports/daily/2026-03-18", {"hours": 1})
-        as_ann("POST", f"/api/friends/{ben.pk}/request")
-        as_ben("POST", f"/api/friends/{ann.pk}/accept")
-        return {
-            "todo": made(as_ann("POST", "/api/todos", {"title": "x"}))["id"],
-            "timer": made(as_ann("POST", "/api/timers", {}))["id"],
-        }
-
-    @pytest.fixture(params=["friend", "stranger"])
-    def other(self, request, as_ben):
-        return as_ben if request.param == "friend" else Caller(somebody("Stranger"))
-
-    @pytest.mark.parametrize(("method", "path", "body"), OWNED)
-    def test_others_find_nothing_of_the_owners(self, anns, other, method, path, body) -> None:
-        answer = other(method, f"/api/{path.format(**anns)}", body)
-
-        assert answer.status_code == 404
-        assert Todo.objects.get().completed_at is None
-        assert Timer.objects.get().state == "running"
-
-    @pytest.mark.parametrize("path", LISTS)
-    def test_others_lists_hold_nothing_of_the_owners(self, anns, other, path) -> None:
-        items = made(other("GET", f"/api/{path}"), 200)["items"]
-
-        assert [one for one in items if one.get("status") != "accepted"] == []
-
-    @pytest.mark.parametrize(("method", "path", "body"), OWNED)
-    def test_the_owner_may(self, anns, as_ann, method, path, body) -> None:
-        answer = as_ann(method, f"/api/{path.format(**anns)}", body)
-
-        assert answer.status_code in {200, 204, 409}
-
-    @pytest.mark.parametrize(
-        ("method", "path", "body"),
-        [
-            *OWNED,
-            *(("GET", path, None) for path in [*LISTS, *SHARED]),
-            ("POST", "todos", {"title": "x"}),
-            ("POST", "timers", {}),
-            ("PUT", "reports/daily/2026-03-18", {"hours": 1}),
-            *(
-                ("POST", f"friends/{NOBODY}/{verb}", None)
-                for verb in ("request", "accept", "decline", "block")
-            ),
-            ("DELETE", f"friends/{NOBODY}", None),
-        ],
-    )
-    def test_nobody_is_asked_to_sign_in(self, anns, method, path, body) -> None:
-        answer = Caller(None)(method, f"/api/{path.format(**anns)}", body)
-
-        assert answer.status_code == 401
-        assert answer.json()["code"] == "access.sign_in_needed"
-
-    @pytest.mark.parametrize("verb", ["accept", "decline"])
-    def test_a_stranger_answers_no_request_of_others(self, ann, ben, as_ann, verb) -> None:
-        as_ann("POST", f"/api/friends/{ben.pk}/request")
-        stranger = Caller(somebody("Stranger"))
-
-        for other in (ann, ben):
-            assert stranger("POST", f"/api/friends/{other.pk}/{verb}").status_code == 404
-        assert Friendship.objects.get().status == "pending"
+    for other in (ann, ben):
+        assert stranger("POST", f"/api/friends/{other.pk}/{verb}").status_code == 404
+    assert Friendship.objects.get().status == "pending"
 
 
 class TestTheIdempotencyKey:
@@ -289,6 +215,33 @@ class TestTheIdempotencyKey:
         assert made(as_ann("POST", "/api/timers", {}, key="k"))["id"] != timer["id"]
         again = as_ann("POST", f"/api/timers/{timer['id']}/stop", key="stop")
         assert (again.status_code, again.json()["state"]) == (200, "stopped")
+
+    @pytest.mark.parametrize(
+        ("content_type", "body"),
+        [(MULTIPART_CONTENT, encode_multipart(BOUNDARY, {"a": "b"})), ("application/json", b"{")],
+    )
+    def test_an_operation_without_a_body_ignores_what_is_sent(
+        self, as_ann, ann, content_type, body
+    ) -> None:
+        timer = made(as_ann("POST", "/api/timers", {}))
+        browser = Client(enforce_csrf_checks=True)
+        browser.force_login(ann)
+        browser.get("/api/docs")  # a page of ours, which sets the token
+        token = browser.cookies["csrftoken"].value
+
+        answers = [
+            browser.generic(
+                "POST",
+                f"/api/timers/{timer['id']}/pause",
+                body,
+                content_type,
+                headers={"Idempotency-Key": "k", "X-CSRFToken": token},
+            )
+            for _ in range(2)
+        ]
+
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert answers[1]["Idempotency-Replayed"] == "true"
 
     @pytest.mark.parametrize("key", ["", "k" * 201])
     def test_an_empty_or_endless_one_is_refused(self, as_ann, key) -> None:

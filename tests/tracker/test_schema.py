@@ -26,6 +26,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 OURS = r"^/api/(todos|timers|friends|reports|users|health)"
+FOR_STAFF = r"^/api/health"
 EXAMPLES = settings(
     max_examples=6,
     derandomize=True,
@@ -37,8 +38,17 @@ api = schemathesis.openapi.from_wsgi("/api/openapi.json", get_wsgi_application()
 @pytest.fixture
 def caller(db):
     """Sign somebody in who has something; return the cookies and headers of that browser."""
+    yield from _signed_in(somebody("Schema", "Tester"))
+
+
+@pytest.fixture
+def operator(db):
+    """Sign a member of staff in."""
+    yield from _signed_in(somebody("Schema", "Operator", is_staff=True))
+
+
+def _signed_in(user):
     forget_mongodb()
-    user = somebody("Schema", "Tester")
     todos.create_todo(user_id=user.pk, at=NOW, title="x", done=True)
     timers.start_timer(user_id=user.pk, at=NOW)
     client = Client()
@@ -53,6 +63,20 @@ def caller(db):
 @EXAMPLES
 def test_signed_in(case, caller) -> None:
     case.call_and_validate(**caller, checks=CHECKS)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@api.include(path_regex=OURS).parametrize()
+@settings(EXAMPLES, max_examples=100, derandomize=False)
+def test_signed_in_with_many_examples(case, caller) -> None:
+    case.call_and_validate(**caller, checks=CHECKS)
+
+
+@api.include(path_regex=FOR_STAFF).parametrize()
+@EXAMPLES
+def test_as_staff(case, operator) -> None:
+    case.call_and_validate(**operator, checks=CHECKS)
 
 
 @api.include(path_regex=OURS).parametrize()

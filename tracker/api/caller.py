@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from django.http.request import RawPostDataException
 from django.utils import timezone
 from ninja import Header
 from pydantic import StringConstraints
 
-from common.access import Identity
+from common.access import Identity, user_of
 from common.schemas import AnswerSchema
 from tracker.services.idempotency import LONGEST_KEY, once
 
@@ -27,11 +28,9 @@ REPLAYED = "Idempotency-Replayed"
 
 
 def user_id_of(request: HttpRequest) -> UUID:
-    """Return the id of the user who calls; the gate let nobody else in."""
+    """Return the id of the user who calls. Raises UserNeeded for a machine that acts as nobody."""
     identity: Identity = request.auth  # type: ignore[attr-defined]  # ninja's
-    if identity.user is None:
-        raise TypeError("Machines hold no scope of the tracker.")
-    key: UUID = identity.user.pk
+    key: UUID = user_of(identity).pk
     return key
 
 
@@ -57,10 +56,22 @@ def answer_once(
         user_id=user_id_of(request),
         key=key,
         operation=f"{request.method} {request.path}",
-        body=json.loads(request.body) if request.body else None,
+        body=_sent(request),
         perform=as_json,
         at=timezone.now(),
     )
     if found.replayed:
         response[REPLAYED] = "true"
     return found.body
+
+
+def _sent(request: HttpRequest) -> Any:
+    """Return the JSON that came; nothing where the operation does not look at what came.
+
+    What an operation takes was parsed before. One that takes no body ignores whatever is sent: a
+    form, which may have been read for its token already, or no JSON.
+    """
+    try:
+        return json.loads(request.body) if request.body else None
+    except (RawPostDataException, ValueError):
+        return None

@@ -6,20 +6,18 @@ import dataclasses
 import json
 import sys
 from argparse import ArgumentParser
-from pathlib import Path
 from time import perf_counter
 from typing import Any, Self, TextIO
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from tqdm import tqdm
 
 from caches.models import Program
 from caches.queries.status import findings, zones_status
+from caches.services import runs, versions
 from caches.services.parsing import SourceRefused
-from caches.services.seeding import Outcome, Progress, SeedReport, seed
-from caches.services.sources import choose_location
+from caches.services.seeding import Outcome, Progress, SeedReport
 from common.errors import PolystoreError
 
 
@@ -42,6 +40,11 @@ class Command(BaseCommand):
             "--force", action="store_true", help="write anew, and take a set that shrank"
         )
         parser.add_argument(
+            "--rollback",
+            action="store_true",
+            help="let the version of before answer again, and load nothing",
+        )
+        parser.add_argument(
             "--source",
             default="",
             metavar="PATH|URL",
@@ -61,6 +64,9 @@ class Command(BaseCommand):
         if options["check"]:
             self._check(as_json=options["json"])
             return
+        if options["rollback"]:
+            self._roll_back(options["program"], as_json=options["json"])
+            return
         started = perf_counter()
         report = self._seed(options)
         self._tell(report, seconds=perf_counter() - started, as_json=options["json"])
@@ -78,26 +84,36 @@ class Command(BaseCommand):
         if faults:
             raise SystemExit(1)
 
+    def _roll_back(self, program: str, *, as_json: bool) -> None:
+        try:
+            pointer = versions.roll_back(program=program, at=timezone.now())
+        except PolystoreError as error:
+            raise CommandError(f"{error.detail} {error.remedy}", returncode=1) from error
+        told = {"version": pointer.dataset.version, "generation": pointer.generation}
+        if as_json:
+            self.stdout.write(json.dumps(told))
+        else:
+            self.stdout.write("{version} answers now (generation {generation}).".format(**told))
+
     def _seed(self, options: dict[str, Any]) -> SeedReport:
-        location = choose_location(
-            given=options["source"],
-            configured=settings.OPPORTUNITY_ZONES_SOURCE,
-            beside=Path(settings.BASE_DIR).parent / "shared" / "data",
-        )
+        at = timezone.now()
         # In JSON mode nothing else may reach the standard output.
         with _Shown(sys.stderr) as progress:
             try:
-                return seed(
-                    location=location,
-                    at=timezone.now(),
-                    program=Program(options["program"]),
-                    force=options["force"],
+                run = runs.take_over(program=options["program"], at=at, force=options["force"])
+                report = runs.carry_out(
+                    run,
+                    at=at,
+                    source=options["source"],
                     allow_private=options["allow_private"],
                     progress=progress,
                 )
             except PolystoreError as error:
                 code = 2 if isinstance(error, SourceRefused) else 1
                 raise CommandError(f"{error.detail} {error.remedy}", returncode=code) from error
+        if report is None:
+            raise CommandError("A worker took the run up in this moment.", returncode=1)
+        return report
 
     def _tell(self, report: SeedReport, *, seconds: float, as_json: bool) -> None:
         if as_json:
@@ -113,7 +129,10 @@ class Command(BaseCommand):
         if report.outcome is Outcome.UNCHANGED:
             self.stdout.write(f"Already up to date ({counts}): nothing changed.")
         else:
-            self.stdout.write(f"Seeded {counts}, from {report.source}, in {seconds:.1f} s.")
+            self.stdout.write(
+                f"Seeded {counts}, from {report.source}, in {seconds:.1f} s; "
+                f"{report.rows_written:,} rows written or closed."
+            )
         if report.is_sample:
             self.stdout.write(
                 "This is the sample that ships with the project, not the real zones: set "
@@ -148,6 +167,11 @@ class _Shown(Progress):
             self._bar.set_description(name)
         else:
             self._line(f"{name} …")
+
+    def fetched(self, done: int, total: int) -> None:
+        """Show how far the fetching is."""
+        if done == total or not done % 2000:
+            self._line(f"{done:,} of {total:,} features fetched")
 
     def wrote(self, done: int, total: int) -> None:
         """Show how far the writing is: each step on a terminal, each quarter in a log."""

@@ -21,7 +21,7 @@ from django.utils import timezone
 from common.errors import PolystoreError
 from databases.tables import rendered
 from outbox import queue, registry, upkeep
-from outbox.delivery import drain_once
+from outbox.delivery import Delivered, drain_once
 from outbox.delivery.lingering import follow
 from outbox.delivery.once import deliverable_sinks
 from outbox.models import DeadLetter
@@ -138,15 +138,16 @@ class Command(BaseCommand):
             stop = threading.Event()
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: stop.set())
-            follow(deliverable_sinks(), stop=stop)
+
+            def tell(sink: str, done: Delivered) -> None:
+                report = {"sink": sink} | _on_the_wire(asdict(done))
+                self._say(options, report, f"{sink}: {_described(done)}")
+                self.stdout.flush()
+
+            follow(deliverable_sinks(), stop=stop, tell=tell)
             return
         done = drain_once()
-        said = f"{done.events} events delivered, {done.failed} failed, {done.dead} given up."
-        if done.reason == "paused":
-            said += " Delivery is paused."
-        if done.reason == "elsewhere":
-            said += " Workers deliver; what is theirs was left to them."
-        self._say(options, _on_the_wire(asdict(done)), said)
+        self._say(options, _on_the_wire(asdict(done)), _described(done))
         if done.failed or done.dead or done.reason == "paused":
             sys.exit(1)
 
@@ -194,7 +195,7 @@ class Command(BaseCommand):
                  f"{one.failed_at:%Y-%m-%d %H:%M:%S}", one.kind)
                 for one in found
             ]  # fmt: skip
-            self.stdout.write(rendered(header, rows))
+            self.stdout.write(rendered(header, rows) if rows else "There are no dead letters.")
         if found:
             sys.exit(1)
 
@@ -205,6 +206,16 @@ class Command(BaseCommand):
 
     def _say(self, options: dict[str, Any], report: dict[str, Any], text: str) -> None:
         self.stdout.write(json.dumps(report) if options["json"] else text)
+
+
+def _described(done: Delivered) -> str:
+    said = f"{done.events} events delivered, {done.failed} failed, {done.dead} given up."
+    reasons = {
+        "": "",
+        "paused": " Delivery is paused.",
+        "elsewhere": " Workers deliver; what is theirs was left to them.",
+    }
+    return said + reasons.get(done.reason, f" {done.reason} does not answer.")
 
 
 def _chosen(options: dict[str, Any]) -> QuerySet[DeadLetter]:

@@ -62,6 +62,7 @@ class Command(BaseCommand):
         if options["sample"] and (options["since"] or options["resume"]):
             raise CommandError("--sample goes with neither --since nor --resume.", returncode=2)
         self._json = options["json"]
+        self._sampled = bool(options["sample"])
         findings = surroundings.first(chosen)
         reports: list[Report] = []
         failure = ""
@@ -116,7 +117,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(document))
             return
         if reports:
-            self.stdout.write(rendered(COLUMNS, [_cells(report) for report in reports]))
+            cells = [_cells(report, sampled=self._sampled) for report in reports]
+            self.stdout.write(rendered(COLUMNS, cells))
         for report in reports:
             for note in report.notes:
                 self.stdout.write(f"{report.projection}: {note}")
@@ -135,12 +137,16 @@ def _chosen(names: list[str]) -> list[Projection]:
     return [known[name] for name in names] if names else list(known.values())
 
 
-def _cells(report: Report) -> tuple[str, ...]:
-    figures = (report.rows, report.documents, report.tombstones, report.found, report.waiting)
+def _cells(report: Report, *, sampled: bool) -> tuple[str, ...]:
     rate = report.rows / report.seconds if report.seconds else 0.0
     return (
         report.projection,
-        *(f"{figure:,}" for figure in figures),
+        f"{report.rows:,}",
+        # Of a sample each id is looked at on both sides; nobody counts either.
+        "-" if sampled else f"{report.documents:,}",
+        "-" if sampled else f"{report.tombstones:,}",
+        f"{report.found:,}",
+        f"{report.waiting:,}",
         f"{report.repaired:,} of {report.recorded:,} events" if report.recorded else "-",
         f"{rate:,.0f}",
     )

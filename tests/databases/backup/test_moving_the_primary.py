@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,8 @@ from tests.databases.backup.conftest import (
     rows_there,
 )
 from tests.databases.conftest import Installation
+from tests.running_site import ROOT, Site
+from tests.waiting import eventually
 
 RESTORED_EPOCH = "SELECT epoch FROM outbox_deliverystate"
 ADD_AN_EVENT = """
@@ -160,3 +164,28 @@ def test_a_dump_goes_to_the_database_of_another_alias_where_that_is_asked_for(ke
     # The epoch begins in the database that was restored, and in no other.
     assert other.sql("data", RESTORED_EPOCH) == [(1001,)]
     assert installation.sql("default", RESTORED_EPOCH) == [(1,)]
+
+
+def test_whoever_sees_the_rows_of_a_restore_sees_its_epoch_wherever_it_is_killed(old, tmp_path):
+    folder = tmp_path / "backup"
+    backed_up(old, folder, "--only", "default")
+    old.sql("default", "UPDATE outbox_deliverystate SET epoch = 30")
+    old.sql("default", "UPDATE pair_left SET note = 'later'")
+
+    def is_back() -> bool:
+        try:
+            return old.sql("default", "SELECT count(*) FROM pair_left WHERE note = '0'") == [(1,)]
+        except psycopg.errors.UndefinedTable:
+            return False  # the table that was asked for is dropped, and the new one is not there
+
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "restore", str(folder), "--yes", "--replace"],
+        cwd=ROOT,
+        env=Site(old.environment).environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as restoring:
+        eventually(is_back, seconds=60)
+        restoring.kill()
+
+    assert old.sql("default", RESTORED_EPOCH) == [(31,)]

@@ -1,0 +1,1 @@
+"""What people and clients are answered: consent, tokens, and the machines' endpoints."""

@@ -1,0 +1,1 @@
+"""Signing up, and proving that an address is one's own."""

@@ -1,0 +1,76 @@
+"""Sign somebody up. Whoever asks gets the same answer, whether the address is taken or not."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from allauth.account.models import EmailAddress
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.password_validation import validate_password
+from django.db import IntegrityError, transaction
+
+from accounts import events
+from accounts.mailing.queueing import queue_mail
+from accounts.models import PendingMail, User
+from databases.placement import alias_of
+from databases.transactions import atomic_for
+
+
+def register(
+    *,
+    email: str,
+    password: str,
+    first_name: str = "",
+    last_name: str = "",
+    origin: str,
+    client: str = "",
+) -> None:
+    """Make an account that signs in once its address is confirmed, and send a letter.
+
+    Where the address is taken, nothing changes, and the letter tells its owner so. The answer and
+    the work are the same: the password is hashed before anybody looks, and what the letter says is
+    decided when the workers send it.
+
+    :param origin: scheme and host for the links in the letter.
+    :param client: the address of the device.
+    :raises django.core.exceptions.ValidationError: for a password that is too easy to guess.
+    """
+    email = email.strip().lower()
+    validate_password(password, User(email=email, first_name=first_name, last_name=last_name))
+    hashed = make_password(password)
+    with atomic_for("accounts"):
+        if not User.objects.with_email(email).exists():
+            new = User(email=email, first_name=first_name, last_name=last_name, password=hashed)
+            _add(new, client)
+        queue_mail(kind=PendingMail.Kind.SIGN_UP, address=email, origin=origin)
+
+
+def remove_unconfirmed(*, older_than: dt.timedelta, at: dt.datetime) -> int:
+    """Delete accounts that signed up long ago and never confirmed their address.
+
+    Their addresses are free again: nobody holds another's address by never confirming it.
+
+    :param at: now.
+    :returns: how many accounts.
+    """
+    waiting = EmailAddress.objects.filter(verified=False, user__last_login=None)
+    known = EmailAddress.objects.filter(verified=True)
+    some = User.objects.filter(
+        pk__in=waiting.values("user_id"), date_joined__lt=at - older_than, is_staff=False
+    ).exclude(pk__in=known.values("user_id"))
+    removed = 0
+    for user in some.order_by("pk").iterator(chunk_size=500):
+        user.delete()
+        removed += 1
+    return removed
+
+
+def _add(user: User, client: str) -> None:
+    """Insert the user and the address that is to be confirmed; nothing where another was faster."""
+    try:
+        with transaction.atomic(using=alias_of("accounts")):
+            user.save(force_insert=True)
+            EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=False)
+    except IntegrityError:
+        return
+    events.tell(events.SIGNED_UP, user_id=user.pk, client=client)

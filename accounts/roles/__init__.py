@@ -1,0 +1,1 @@
+"""Roles: what they may do, the groups that carry them, and how a user's are asked for."""

@@ -1,0 +1,1 @@
+"""Signing in, and who is told of it."""

@@ -1,0 +1,21 @@
+"""What is limited. How much, the settings say."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Rule(StrEnum):
+    """One thing that is limited; ACCOUNT_THROTTLES names the limits of each."""
+
+    SIGN_IN = "sign_in"
+    """Tries with a password, on pages and in the API."""
+    ADMIN_SIGN_IN = "admin_sign_in"
+    REGISTER = "register"
+    MAIL = "mail"
+    """Letters that somebody asks for without being signed in."""
+    TOKEN = "token"
+    """Tries with the token of a letter."""
+    PASSWORD = "password"
+    """Tries with the password of whoever is signed in already."""
+    EXPORT = "export"

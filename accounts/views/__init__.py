@@ -1,0 +1,1 @@
+"""Pages of accounts: allauth's, with our forms and templates, and a few of our own."""

@@ -1,0 +1,1 @@
+"""Least privilege in PostgreSQL: what each role of the site needs, and no more."""

@@ -1,0 +1,1 @@
+"""Servers, channels, conversations, and messages that survive either database."""

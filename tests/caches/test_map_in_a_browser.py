@@ -1,0 +1,98 @@
+"""The map in a Chromium: by click, form and keyboard, on a phone, with nothing from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium on PATH or in CHROMIUM."),
+]
+DESK = {"width": 1280, "height": 900}
+PHONE = {"width": 360, "height": 740}
+IN_CHICAGO = "41.88, -87.63"
+"""The middle of one of the sample's zones."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
+def page(request, browser, site) -> Iterator[Page]:
+    """Open the map; whatever the console says, and whoever else is asked, is a failure."""
+    context = browser.new_context(base_url=site.url(""), viewport=request.param)
+    opened = context.new_page()
+    said: list[str] = []
+    hosts: set[str | None] = set()
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("request", lambda asked: hosts.add(urlsplit(asked.url).hostname))
+    opened.goto("/zones/")
+    yield opened
+    context.close()
+    assert said == []
+    assert hosts <= {"127.0.0.1", None}, "None: data in the page itself"
+
+
+def test_the_zones_are_drawn_and_the_page_fits(page: Page) -> None:
+    expect(page.locator("#shown")).to_contain_text("5 in view")
+    over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert over <= 0
+    assert page.locator("#map canvas").count() == 1
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    assert box["height"] >= 250
+
+
+def test_a_typed_point_is_answered_in_words(page: Page) -> None:
+    answer = page.get_by_role("status")
+    page.get_by_label("Latitude, longitude").fill(IN_CHICAGO)
+    page.keyboard.press("Enter")
+    expect(answer).to_contain_text("Yes, this point lies in an opportunity zone.")
+    expect(answer).to_contain_text("Chicago (sample), Illinois")
+    expect(answer).to_contain_text("This is a sample")
+    page.get_by_label("Latitude, longitude").fill("45 -100")
+    page.get_by_role("button", name="Check").click()
+    expect(answer).to_contain_text("Unknown.")
+    page.get_by_label("Latitude, longitude").fill("41.93 -87.63")
+    page.get_by_role("button", name="Check").click()
+    expect(answer).to_contain_text("No, no opportunity zone holds this point.")
+
+
+def test_what_is_no_point_is_explained(page: Page) -> None:
+    field = page.get_by_label("Latitude, longitude")
+    field.fill("Main Street")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Type two numbers")
+    expect(field).to_be_focused()
+
+
+def test_the_map_answers_to_clicks_and_to_the_keyboard_alone(page: Page) -> None:
+    field = page.get_by_label("Latitude, longitude")
+    field.fill(IN_CHICAGO)
+    page.keyboard.press("Enter")
+    answer = page.get_by_role("status")
+    expect(answer).to_contain_text("Yes")
+    page.locator("#map").focus()
+    field.evaluate("one => { one.value = '' }")
+    page.keyboard.press("Enter")
+    expect(field).to_have_value("41.880000, -87.630000")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator(".leaflet-pan-anim")).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(answer).to_contain_text("No, no opportunity zone")
+    page.locator("#map").click(position={"x": 40, "y": 120})
+    expect(field).not_to_have_value("41.880000, -87.630000")

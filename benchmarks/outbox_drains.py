@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 from pymongo.collection import Collection
 
 from benchmarks import outbox_raw
@@ -149,9 +149,12 @@ def rate_with_backlog(
 
 
 def churn(count: int, *, entities: int) -> None:
-    """Write and delete that many events, then vacuum: what a snapshot still sees stays."""
-    fill(MONGODB, count, entities=entities)
-    with connection.cursor() as cursor:
+    """Write and delete that many events, then vacuum: while a snapshot is held, they stay.
+
+    In one transaction: a drainer that a late hint begins must not deliver them.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        fill(MONGODB, count, entities=entities)
         cursor.execute("DELETE FROM outbox_outboxevent")
     vacuum()
 

@@ -234,8 +234,12 @@ class TestTokens:
 
     @pytest.mark.parametrize("model", ["authorization", "accesstoken", "refreshtoken"])
     def test_of_applications_are_ended_with_their_family(self, tokens, model) -> None:
-        rows = {"authorization": Authorization, "accesstoken": AccessToken}
-        row = rows.get(model, RefreshToken).objects.get()
+        rows: dict[str, Any] = {
+            "authorization": Authorization,
+            "accesstoken": AccessToken,
+            "refreshtoken": RefreshToken,
+        }
+        row = rows[model].objects.get()
 
         page = act(signed_in(a_superuser()), "end", model, row)
 

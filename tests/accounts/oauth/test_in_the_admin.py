@@ -234,11 +234,12 @@ class TestTokens:
 
     @pytest.mark.parametrize("model", ["authorization", "accesstoken", "refreshtoken"])
     def test_of_applications_are_ended_with_their_family(self, tokens, model) -> None:
-        row: Any = {
-            "authorization": Authorization.objects,
-            "accesstoken": AccessToken.objects,
-            "refreshtoken": RefreshToken.objects,
-        }[model].get()
+        rows: dict[str, Any] = {
+            "authorization": Authorization,
+            "accesstoken": AccessToken,
+            "refreshtoken": RefreshToken,
+        }
+        row = rows[model].objects.get()
 
         page = act(signed_in(a_superuser()), "end", model, row)
 

@@ -100,12 +100,6 @@ class Worker:
         eventually(is_stopped, seconds=90)
         return found[0]
 
-    def _stopped(self) -> bool:
-        found = self.dumpers()
-        for pid in found:
-            os.kill(pid, signal.SIGSTOP)
-        return found != []
-
 
 @pytest.fixture
 def worker(made, one_database, tmp_path) -> Iterator[Worker]:

@@ -161,7 +161,7 @@ class TestTheLastUse:
     def test_is_noted_once_a_minute(self, user) -> None:
         token = personal(user, "tracker")
 
-        def use() -> dt.datetime:
+        def uses() -> list[dt.datetime]:
             call(token, "/api/probe/mine")
             found = PersonalToken.objects.values_list("last_used_at", flat=True)
             return [moment for moment in found if moment is not None]

@@ -19,6 +19,8 @@ from caches.queries.states import FULL_TURN, HALF_TURN
 
 METRES_PER_DEGREE = 111_195.0
 """Of latitude, on a sphere of the mean radius of the earth (6,371 km)."""
+FAR_FROM_THE_CUT = 150.0
+"""No tract around a point with a smaller longitude reaches the antimeridian."""
 
 
 def polygonal(geometry: BaseGeometry) -> MultiPolygon | Polygon | None:
@@ -114,21 +116,26 @@ def metres_to_border(geometry: BaseGeometry, *, lon: float, lat: float) -> float
     The cut along the antimeridian is no border. Good to some tenths of a percent within 100 km.
     Reads the corners only, so that threads may share the geometry.
     """
-    corners, ring = shapely.get_coordinates(
-        shapely.get_rings(shapely.get_parts(geometry)), return_index=True
-    )
-    border = ring[1:] == ring[:-1]
-    if max(map(abs, geometry.bounds[::2])) >= HALF_TURN:
-        on_cut = np.abs(corners[:, 0]) >= HALF_TURN
-        border &= ~(on_cut[1:] & on_cut[:-1])
     scale = (METRES_PER_DEGREE * math.cos(math.radians(lat)), METRES_PER_DEGREE)
+    if abs(lon) < FAR_FROM_THE_CUT and _is_one_ring(geometry):
+        flat = (shapely.get_coordinates(geometry) - (lon, lat)) * scale
+        return float(shapely.distance(shapely.linestrings(flat), shapely.Point(0.0, 0.0)))
+    rings = shapely.get_rings(shapely.get_parts(geometry))
+    corners, ring = shapely.get_coordinates(rings, return_index=True)
+    border = ring[1:] == ring[:-1]
+    on_cut = np.abs(corners[:, 0]) >= HALF_TURN
+    border &= ~(on_cut[1:] & on_cut[:-1])
     flat = (corners - (lon, lat)) * scale
-    starts, sides = flat[:-1][border], np.diff(flat, axis=0)[border]
-    lengths = np.einsum("ij,ij->i", sides, sides)
-    lengths[lengths == 0] = 1.0
-    along = np.clip(-np.einsum("ij,ij->i", starts, sides) / lengths, 0.0, 1.0)
-    nearest = starts + along[:, None] * sides
-    return float(math.sqrt(np.einsum("ij,ij->i", nearest, nearest).min()))
+    sides = np.stack((flat[:-1][border], flat[1:][border]), axis=1)
+    lines = shapely.multilinestrings(np.asarray(shapely.linestrings(sides)))
+    return float(shapely.distance(lines, shapely.Point(0.0, 0.0)))
+
+
+def _is_one_ring(geometry: BaseGeometry) -> bool:
+    return bool(
+        shapely.get_type_id(geometry) == shapely.GeometryType.POLYGON
+        and shapely.get_num_interior_rings(geometry) == 0
+    )
 
 
 def square_km(geometry: BaseGeometry) -> float:

@@ -38,6 +38,7 @@ _COLUMNS: Final = 7208
 """360 degrees, the cell that begins at 180, and what makes the rows whole bytes."""
 _ROWS: Final = 3601
 _MOST_PLANS: Final = 64
+_NOTHING: Final[list[int]] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +78,24 @@ class ZoneIndex:
         """How many zones have a border."""
         return len(set(self.zone_of))
 
+    def entries_at(self, lon: float, lat: float) -> list[int]:
+        """Return the entries of the tree that hold a point: the look-up itself."""
+        cell = int((lat + 90.0) * CELLS_PER_DEGREE) * _COLUMNS + int(
+            (lon + HALF_TURN) * CELLS_PER_DEGREE
+        )
+        if not self._near[cell >> 3] & (128 >> (cell & 7)):
+            return _NOTHING
+        entries: list[int] = self.find(ShapelyPoint(lon, lat), predicate="intersects").tolist()
+        return entries
+
     def finding(self, lon: float, lat: float) -> Finding | None:
         """Return what this version holds at a point, None when that is nothing."""
         found = None
         for side in longitudes(lon):
-            cell = int((lat + 90.0) * CELLS_PER_DEGREE) * _COLUMNS + int(
-                (side + HALF_TURN) * CELLS_PER_DEGREE
-            )
-            if not self._near[cell >> 3] & (128 >> (cell & 7)):
-                continue
-            entries = self.find(ShapelyPoint(side, lat), predicate="intersects")
-            if len(entries):
+            entries = self.entries_at(side, lat)
+            if entries:
                 found = found or Finding(self.version, {}, [])
-                self.note(found, entries.tolist(), lon=side, lat=lat)
+                self.note(found, entries, lon=side, lat=lat)
         return found
 
     def note(self, found: Finding, entries: Iterable[int], *, lon: float, lat: float) -> None:

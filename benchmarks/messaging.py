@@ -137,12 +137,10 @@ def history(servers: ServerSet, room: uuid.UUID, rounds: int) -> Figures:
 
     environment = servers.environment()
     sql = f"{postgres._OF_ROOM} {postgres._NEWEST}"
-    with (
-        pymongo.MongoClient(
-            environment["MONGO_URL"], uuidRepresentation="standard", tz_aware=True
-        ) as client,
-        psycopg.connect(environment["DATABASE_URL"], autocommit=True) as connection,
-    ):
+    client: pymongo.MongoClient[Any] = pymongo.MongoClient(
+        environment["MONGO_URL"], uuidRepresentation="standard", tz_aware=True
+    )
+    with client, psycopg.connect(environment["DATABASE_URL"], autocommit=True) as connection:
         collection = client.get_default_database()[COLLECTION]
 
         def bare_mongo() -> object:

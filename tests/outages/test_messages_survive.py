@@ -12,7 +12,7 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from tests.messaging_site import Chatter, MessagingSite, judge
-from tests.outbox_site import kill, pause_between
+from tests.outbox_site import pause_between
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.outage, pytest.mark.timeout(400)]
@@ -75,7 +75,7 @@ class Happening:
         self.chatters.append(Chatter(self.site, self.seed * 100 + len(self.chatters)))
 
     def the_worker_is_killed(self) -> None:
-        kill(self.site.processes["worker"])
+        self.site.kill(self.site.processes["worker"])
         self.site.processes["worker"] = self.site.worker()
 
     def until_nothing_waits(self) -> None:

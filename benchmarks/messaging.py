@@ -63,10 +63,10 @@ def measure(servers: ServerSet, options: argparse.Namespace) -> Figures:
         figures |= history(servers, room, options.rounds)
     if "streams" in options.only:
         figures |= measure_streams(people, room, options.streams)
-    if "posting" in options.only:
-        figures |= posting(servers, people, room, options.seconds)
     if "outage" in options.only:
         figures |= outage(servers, room, options.rounds)
+    if "posting" in options.only:
+        figures |= posting(servers, people, room, options.seconds)
     if "reconcile" in options.only:
         figures |= reconciling(member, people[0], options.compared)
     return figures
@@ -253,6 +253,7 @@ def outage(servers: ServerSet, room: uuid.UUID, rounds: int) -> Figures:
     naive = time.perf_counter() - begun
     naive_client.close()
     servers.start("mongodb")
+    await_mongodb()
     return {
         "fallback_first_ms": first * 1000,
         "fallback_p99_ratio": percentile(pair[1], 0.99) / percentile(pair[0], 0.99),
@@ -277,6 +278,7 @@ def posting(
     servers.stop("primary")
     figures |= named("postgresql_down", post_for(people, room, seconds))
     servers.start("primary")
+    await_primary()
     return figures
 
 
@@ -337,6 +339,20 @@ def await_mongodb() -> None:
             time.sleep(0.05)
         else:
             mongo.breaker().succeeded()
+            return
+
+
+def await_primary() -> None:
+    """Return when PostgreSQL serves this thread again."""
+    from django.db import Error, connections
+
+    for _ in range(600):
+        connections["default"].close_if_unusable_or_obsolete()
+        try:
+            connections["default"].ensure_connection()
+        except Error:
+            time.sleep(0.05)
+        else:
             return
 
 

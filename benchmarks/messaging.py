@@ -63,10 +63,10 @@ def measure(servers: ServerSet, options: argparse.Namespace) -> Figures:
         figures |= history(servers, room, options.rounds)
     if "streams" in options.only:
         figures |= measure_streams(people, room, options.streams)
-    if "posting" in options.only:
-        figures |= posting(servers, people, room, options.seconds)
     if "outage" in options.only:
         figures |= outage(servers, room, options.rounds)
+    if "posting" in options.only:
+        figures |= posting(servers, people, room, options.seconds)
     if "reconcile" in options.only:
         figures |= reconciling(member, people[0], options.compared)
     return figures
@@ -132,21 +132,19 @@ def history(servers: ServerSet, room: uuid.UUID, rounds: int) -> Figures:
     from messaging.queries.history import page_of
     from messaging.queries.rooms import standing_of
     from messaging.stores import postgres
-    from messaging.stores.mongodb import _SHOWN, COLLECTION, MongoMessages, _arrived
+    from messaging.stores.mongodb import _ARRIVED, _SHOWN, COLLECTION, MongoMessages
     from messaging.stores.postgres import PostgresMessages
 
     environment = servers.environment()
     sql = f"{postgres._OF_ROOM} {postgres._NEWEST}"
-    with (
-        pymongo.MongoClient[dict[str, Any]](
-            environment["MONGO_URL"], uuidRepresentation="standard", tz_aware=True
-        ) as client,
-        psycopg.connect(environment["DATABASE_URL"], autocommit=True) as connection,
-    ):
+    client: pymongo.MongoClient[Any] = pymongo.MongoClient(
+        environment["MONGO_URL"], uuidRepresentation="standard", tz_aware=True
+    )
+    with client, psycopg.connect(environment["DATABASE_URL"], autocommit=True) as connection:
         collection = client.get_default_database()[COLLECTION]
 
         def bare_mongo() -> object:
-            where = {"conversation_id": room, **_arrived()}
+            where = {"conversation_id": room, **_ARRIVED}
             return list(collection.find(where, _SHOWN, sort=[("_id", -1)], limit=50))
 
         def bare_postgres() -> object:
@@ -255,6 +253,7 @@ def outage(servers: ServerSet, room: uuid.UUID, rounds: int) -> Figures:
     naive = time.perf_counter() - begun
     naive_client.close()
     servers.start("mongodb")
+    await_mongodb()
     return {
         "fallback_first_ms": first * 1000,
         "fallback_p99_ratio": percentile(pair[1], 0.99) / percentile(pair[0], 0.99),
@@ -279,6 +278,7 @@ def posting(
     servers.stop("primary")
     figures |= named("postgresql_down", post_for(people, room, seconds))
     servers.start("primary")
+    await_primary()
     return figures
 
 
@@ -339,6 +339,20 @@ def await_mongodb() -> None:
             time.sleep(0.05)
         else:
             mongo.breaker().succeeded()
+            return
+
+
+def await_primary() -> None:
+    """Return when PostgreSQL serves this thread again."""
+    from django.db import Error, connections
+
+    for _ in range(600):
+        connections["default"].close_if_unusable_or_obsolete()
+        try:
+            connections["default"].ensure_connection()
+        except Error:
+            time.sleep(0.05)
+        else:
             return
 
 

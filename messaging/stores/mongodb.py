@@ -3,7 +3,8 @@
 A document is `{_id, conversation_id, member_id, author_id, content, file_url, deleted, created_at,
 updated_at, rank, words}`, with `request` and `fingerprint` where a key came with it. `pending`
 stands in it until PostgreSQL has acknowledged its copy. `arriving` stands in a new one until its
-writer has tried that: nobody is shown it before, or it would vanish if MongoDB ended in between.
+writer has tried that: nobody is shown it before, or it would vanish if MongoDB ended in between. If
+the writer ends, nobody was told that it is stored; the sweep copies it and has it shown.
 """
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ from uuid import UUID
 
 from databases.stores import mongo, newest
 from databases.stores.mongo import Document, Index
-from messaging.stores.states import State, floor_of, words_of
-from messaging.stores.versions import now_ms
+from messaging.stores.states import State, words_of
 
 COLLECTION: Final = "direct_messages"
 PENDING: Final = {"pending": True}
@@ -28,8 +28,6 @@ INDEXES: Final = (
     Index(collection=COLLECTION, keys=[("request", 1)], unique=True, sparse=True),
     Index(collection=COLLECTION, keys=[("pending", 1), ("_id", 1)], partial=PENDING),
 )
-ARRIVES_WITHIN_MS: Final = 3_000
-"""After which a new message is shown though its writer never came back: the sweep has copied it."""
 SWEEP_SECONDS: Final = 5.0
 """Bounds one call that no request waits for."""
 
@@ -45,19 +43,19 @@ class MongoMessages:
 
     def older(self, room_id: UUID, *, than: UUID | None, limit: int) -> list[State]:
         """Return the newest messages of a room, or those older than an id, the newest first."""
-        where: Document = {"conversation_id": room_id, **_arrived()}
+        where: Document = {"conversation_id": room_id, **_ARRIVED}
         if than is not None:
             where["_id"] = {"$lt": than}
         return self._find(where, [("_id", -1)], limit)
 
     def later(self, room_id: UUID, *, than: UUID, limit: int) -> list[State]:
         """Return the messages of a room with higher ids, rising."""
-        where = {"conversation_id": room_id, "_id": {"$gt": than}, **_arrived()}
+        where = {"conversation_id": room_id, "_id": {"$gt": than}, **_ARRIVED}
         return self._find(where, [("_id", 1)], limit)
 
     def changed(self, room_id: UUID, *, since: datetime, limit: int) -> list[State]:
         """Return the messages of a room that were written or changed since, by that time."""
-        where = {"conversation_id": room_id, "updated_at": {"$gte": since}, **_arrived()}
+        where = {"conversation_id": room_id, "updated_at": {"$gte": since}, **_ARRIVED}
         return self._find(where, [("updated_at", 1)], limit)
 
     def get(self, message_id: UUID) -> State | None:
@@ -171,13 +169,9 @@ class MongoMessages:
 
 _SHOWN: Final = {"words": 0, "pending": 0}
 _ARRIVING: Final = {"arriving": True}
+_ARRIVED: Final = {"arriving": None}
+"""Matches those without the mark. No `$or`: MongoDB would plan around the index."""
 _MARKS: Final = ("pending", "arriving")
-
-
-def _arrived() -> Document:
-    """Return the condition that a message's writer is done with it, or will never be."""
-    given_up = floor_of(now_ms() - ARRIVES_WITHIN_MS)
-    return {"$or": [{"arriving": {"$exists": False}}, {"_id": {"$lt": given_up}}]}
 
 
 def searched(

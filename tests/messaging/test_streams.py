@@ -153,7 +153,7 @@ def test_what_nobody_announced_is_told_from_the_database(streams, ann, ben, monk
     room = opened(ann, ben)
     stream = streams(room, ben).opened()
     message = post(ann, room, "announced")
-    MongoMessages().create(message._replace(id=uuid7(), content="in silence"))
+    MongoMessages().put([message._replace(id=uuid7(), content="in silence")])
 
     assert {stream.next()[1] for _ in range(2)} == {"announced", "in silence"}
 

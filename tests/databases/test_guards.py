@@ -28,7 +28,7 @@ from databases.transactions import TransactionHeldOpen, atomic_for, require_no_t
 from documents.models import Document, DocumentVersion
 from tests.homes import databases_of, home_of
 
-DATABASES = databases_of("customers", "documents", "compliance")
+DATABASES = databases_of("customers", "caches", "documents", "compliance")
 BOTH_REGIMES = pytest.mark.parametrize(
     "regime",
     [

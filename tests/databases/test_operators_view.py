@@ -311,7 +311,7 @@ class TestHealth:
         assert verbose()["scope"] == OWN
 
 
-@pytest.mark.django_db(databases=["default"])
+@pytest.mark.django_db(databases=databases_of("caches"))
 class TestMetrics:
     @pytest.fixture
     def samples(self):

@@ -7,10 +7,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.models import User
 from common import metrics
+from tests.homes import databases_of
 
 TOKEN = "a-token-for-the-collector"
 
-pytestmark = [pytest.mark.urls("tests.api.urls"), pytest.mark.django_db(databases=["default"])]
+pytestmark = [
+    pytest.mark.urls("tests.api.urls"),
+    pytest.mark.django_db(databases=databases_of("caches")),
+]
 
 
 @pytest.fixture

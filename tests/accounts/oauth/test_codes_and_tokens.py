@@ -338,6 +338,7 @@ class TestATokenIsDeadAtOnce:
 
         assert call(token).status_code == 403
 
+    @pytest.mark.django_db(databases=databases_of("accounts", "caches"))
     def test_and_loses_what_only_staff_may_when_its_user_is_none_any_more(self, user) -> None:
         User.objects.update(is_staff=True)
         app = an_app(scopes=("operations",))

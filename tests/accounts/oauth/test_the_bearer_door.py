@@ -218,6 +218,7 @@ def test_every_scope_is_explained_to_people(scope) -> None:
     assert DESCRIPTIONS[scope]
 
 
-def test_the_collector_of_metrics_keeps_its_own_token(db) -> None:
+@pytest.mark.django_db(databases=databases_of("accounts", "caches"))
+def test_the_collector_of_metrics_keeps_its_own_token() -> None:
     with override_settings(METRICS_TOKEN="a-token-for-the-collector"):
         assert call("a-token-for-the-collector", "/metrics").status_code == 200

@@ -31,6 +31,8 @@ class _News:
     at: float
     told: bool = False
     """Whether Redis knows."""
+    told_at: float = 0.0
+    """When Redis had been told."""
 
 
 class Memory:
@@ -120,12 +122,16 @@ class Memory:
         with self._lock:
             for name, at in news.items():
                 if (known := self._news.get(name)) is not None and known.at == at:
+                    known.told_at = time.monotonic()
                     known.told = True
 
-    def redis_may_not_know(self, *names: str) -> bool:
-        """Tell whether there is news of one of these that Redis was not told yet."""
+    def redis_did_not_know(self, moment: float, *names: str) -> bool:
+        """Tell whether there is news of one of these that Redis had not been told by then.
+
+        :param moment: before Redis was asked: it may have answered before it was told.
+        """
         return any(
-            (news := self._news.get(name)) is not None and not news.told
+            (news := self._news.get(name)) is not None and (not news.told or news.told_at >= moment)
             for name in (*names, EVERYTHING)
         )
 

@@ -63,7 +63,7 @@ def _find(key_hash: str, *, seen: int, decoder: SessionBase) -> Entry | None:
     except (OperationalError, InterfaceError):
         # AliasUnavailable is one; it has marked the answer as degraded.
         kept = vouching.ask(key_hash)
-        if kept is None or kept.entry is None or not _redis_knows(kept, kept.entry):
+        if kept is None or kept.entry is None or not _redis_knows(kept):
             raise
         READS.labels("redis alone").inc()
         return kept.entry
@@ -80,20 +80,20 @@ def _fresh(answer: Answer | None, *, seen: int) -> Entry | None:
     if answer is None or answer.entry is None or not telling.has_joined():
         return None
     entry = answer.entry
-    if answer.age > FRESH_SECONDS or max(entry.version, entry.seen) < seen or _unheard(entry):
+    if answer.age > FRESH_SECONDS or max(entry.version, entry.seen) < seen or _untold(answer):
         return None
     remembered = memory.put(entry, begun=answer.begun, read_at=answer.begun - answer.age)
     return entry if remembered else None
 
 
-def _redis_knows(answer: Answer, entry: Entry) -> bool:
+def _redis_knows(answer: Answer) -> bool:
     """Tell whether Redis knows of every end, though this process cannot ask the primary.
 
     Somebody else hears the primary, or nobody can end sessions now: it refuses connections, or
     nobody has got an answer for a while. A process that has only run out of connections, or
     of patience, knows neither.
     """
-    if _unheard(entry):
+    if _untold(answer):
         return False
     if answer.unheard < KNOWN_SECONDS:
         return True
@@ -101,6 +101,9 @@ def _redis_knows(answer: Answer, entry: Entry) -> bool:
     return breaker.is_open and (not breaker.silent or answer.unheard > GONE_SECONDS)
 
 
-def _unheard(entry: Entry) -> bool:
-    """Tell whether this process knows more than it could tell Redis."""
-    return memory.redis_may_not_know(entry.key_hash, entry.user_id)
+def _untold(answer: Answer) -> bool:
+    """Tell whether this process knew more than Redis, when Redis was asked."""
+    entry = answer.entry
+    return entry is not None and memory.redis_did_not_know(
+        answer.begun, entry.key_hash, entry.user_id
+    )

@@ -24,6 +24,7 @@ from tests.accounts.oauth.flows import (
     form_post,
     parameters_of,
 )
+from tests.homes import databases_of
 from tests.people import PASSWORD, a_user, signed_in
 
 pytestmark = pytest.mark.django_db

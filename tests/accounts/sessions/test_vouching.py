@@ -179,7 +179,7 @@ class TestAlone:
         kept()
         answer = ask()
         assert answer.entry is not None
-        return reading._redis_knows(answer, answer.entry)
+        return reading._redis_knows(answer)
 
     def test_it_is_believed_while_somebody_else_hears_the_primary(self) -> None:
         assert self.alone(heard_seconds_ago=0.1)
@@ -267,3 +267,13 @@ class TestTheProcessItself:
         memory.hear("later")
 
         assert set(memory.untold()) == {"untold", "later"}
+
+    def test_distrusts_what_redis_said_before_it_was_told(self) -> None:
+        """Heard, then Redis is asked, then told, then its answer is judged."""
+        memory = Memory()
+        memory.hear(KEY)
+        asked = time.monotonic()
+        memory.told(memory.untold())
+
+        assert memory.redis_did_not_know(asked, KEY, USER)
+        assert not memory.redis_did_not_know(time.monotonic(), KEY, USER)

@@ -38,6 +38,7 @@ class UserQuerySet(models.QuerySet["User"]):
         """Update; where columns are audited, the audit trail's triggers learn first who acts."""
         if not acting.concerns(kwargs):
             return super().update(**kwargs)
+        self._for_write = True  # as Django's own update does, so that `db` is where it writes
         with transaction.atomic(using=self.db):
             acting.tell(self.db)
             return super().update(**kwargs)

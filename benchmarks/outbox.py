@@ -31,7 +31,6 @@ EVENTS: Final = 30_000
 PEER_EVENTS: Final = 1_000
 BACKLOG: Final = 5_000_000
 SMALL_BACKLOG: Final = 10_000
-MEASURED: Final = 50_000
 CHURNED: Final = 100_000
 CLIENTS: Final = 8
 COMMIT_SECONDS: Final = 18.0
@@ -179,7 +178,7 @@ def measure_backlog(bench: Bench) -> Figures:
 
         short = few()
         long = drains.rate_with_backlog(
-            bench.collection, ours, bench.backlog, measured=MEASURED, entities=rows
+            bench.collection, ours, bench.backlog, measured=bench.events, entities=rows
         )
         short += few()
     print_rates("events waiting", {f"{SMALL_BACKLOG:,}": short, f"{bench.backlog:,}": [long]})

@@ -12,7 +12,7 @@ import argparse
 import datetime as dt
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -69,36 +69,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--users", type=int, default=USERS, help=f"people ({USERS})")
     parser.add_argument("--todos", type=int, default=TODOS, help=f"of all of them ({TODOS})")
+    parser.add_argument("--calls", type=int, default=CALLS, help=f"of each side ({CALLS})")
     parser.add_argument(
         "--part", choices=sorted(PARTS), action="append", help="one part; may be repeated"
     )
     options = parser.parse_args()
     with site("tracker", (PRIMARY, REDIS, MONGODB)):
-        fill(users=options.users, todos=options.todos)
+        chosen = options.part or list(PARTS)
+        fill(
+            users=options.users,
+            todos=options.todos,
+            collections={collection for name in chosen for collection in NEEDED[name]},
+        )
         figures: Figures = {}
-        for name in options.part or PARTS:
-            figures |= PARTS[name]()
+        for name in chosen:
+            figures |= PARTS[name](options.calls)
             print(flush=True)
         targets = {name: target for name, target in TARGETS.items() if name in figures}
         met = report("tracker", figures=figures, targets=targets)
     exit_code(met=met)
 
 
-def fill(*, users: int, todos: int) -> None:
-    """Write the rows and their copies."""
+def fill(*, users: int, todos: int, collections: Collection[str]) -> None:
+    """Write the rows, and their copies in these collections."""
     from benchmarks import tracker_rows as rows
 
     begun = time.monotonic()
     rows.fill_postgres(users=users, todos=todos)
     print(f"PostgreSQL was filled in {time.monotonic() - begun:.0f} s.", flush=True)
     begun = time.monotonic()
-    counts = rows.fill_mongodb()
-    if counts["todos"] != todos or counts["users"] != users:
+    counts = rows.fill_mongodb(collections)
+    if any(
+        counts.get(name, there) != there for name, there in (("todos", todos), ("users", users))
+    ):
         raise SystemExit(f"MongoDB has {counts}.")
     print(f"MongoDB was filled in {time.monotonic() - begun:.0f} s.\n", flush=True)
 
 
-def measure_posts() -> Figures:
+def measure_posts(_: int) -> Figures:
     """Compare a POST with one that writes to MongoDB before it answers."""
     from benchmarks.todo_load import measure_posts
 
@@ -111,7 +119,7 @@ def measure_posts() -> Figures:
     }
 
 
-def measure_leaderboard() -> Figures:
+def measure_leaderboard(calls: int) -> Figures:
     """Compare the first page and one's own rank with SQL; the smaller gain of both periods."""
     from tracker.queries.leaderboard import Period, leaderboard
     from tracker.querysets import week_of
@@ -125,12 +133,13 @@ def measure_leaderboard() -> Figures:
     def in_sql(since: dt.datetime) -> Call:
         return lambda user: _rows(_TOTALS, user=user, since=since)
 
-    p95 = timed({
+    sides = {
         "all time": ours(Period.ALL),
         "all time, SQL": in_sql(dt.datetime(1970, 1, 1, tzinfo=dt.UTC)),
         "week": ours(Period.WEEK),
         "week, SQL": in_sql(monday),
-    })  # fmt: skip
+    }
+    p95 = timed(sides, calls)
     return {
         "leaderboard_p95_ms": p95["all time"],
         "leaderboard_week_p95_ms": p95["week"],
@@ -140,7 +149,7 @@ def measure_leaderboard() -> Figures:
     }
 
 
-def measure_analytics() -> Figures:
+def measure_analytics(calls: int) -> Figures:
     """Compare a month of one user with three aggregates."""
     from tracker.queries.analytics import analytics
 
@@ -155,29 +164,35 @@ def measure_analytics() -> Figures:
     def in_sql(user: UUID) -> object:
         return [_rows(statement, user=user, since=since, zone=ZONE) for statement in _DAYS]
 
-    p95 = timed({"analytics": ours, "analytics, SQL": in_sql})
+    p95 = timed({"analytics": ours, "analytics, SQL": in_sql}, calls)
     return {
         "analytics_p95_ms": p95["analytics"],
         "analytics_sql_p95_ms": p95["analytics, SQL"],
     }
 
 
-PARTS: Final[Mapping[str, Callable[[], Figures]]] = {
+PARTS: Final[Mapping[str, Callable[[int], Figures]]] = {
     "leaderboard": measure_leaderboard,
     "analytics": measure_analytics,
     "posts": measure_posts,
 }
+NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "leaderboard": ("users",),
+    "analytics": ("todos", "timers", "daily_reports"),
+    "posts": ("users", "todos"),
+}
+"""Which collections a part reads, or writes beside what is there."""
 
 
 # ------------------------------------------------------------------------------------------------
 
 
-def timed(sides: Mapping[str, Call]) -> dict[str, float]:
+def timed(sides: Mapping[str, Call], calls: int) -> dict[str, float]:
     """Call each side for the same users, by turns; return their 95th percentiles in ms."""
     from benchmarks.tracker_rows import some_users
 
     seconds: dict[str, list[float]] = defaultdict(list)
-    for number, user in enumerate(some_users(CALLS)):
+    for number, user in enumerate(some_users(calls + 1)):
         for name in list(sides)[:: 1 if number % 2 else -1]:
             begun = time.perf_counter()
             sides[name](user)

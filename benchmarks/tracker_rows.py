@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -84,28 +84,29 @@ def fill_postgres(*, users: int, todos: int) -> None:
             cursor.execute(f"VACUUM (ANALYZE) {table}")
 
 
-def fill_mongodb() -> dict[str, int]:
-    """Copy every row that a projection shows; returns how many of each collection.
+def fill_mongodb(collections: Collection[str]) -> dict[str, int]:
+    """Copy every row that these projections show; returns how many of each.
 
     As the outbox would, but without its versions' comparison: there is nothing to compare with.
     """
     from databases.stores import mongo
     from outbox import registry
 
+    mongo.ensure_indexes()
     client: MongoClient[Document] = MongoClient(os.environ["MONGO_URL"])
     database = client.get_default_database("polystore")
-    counts = {}
+    counts = dict.fromkeys(collections, 0)
     for projection in registry.projections():
-        collection = database[projection.name]
-        counts[projection.name] = 0
+        if projection.name not in counts:
+            continue
+        chosen = database[projection.name]
         for ids in _pages(projection.page):
             documents = registry.load(projection, ids)
-            collection.insert_many(
+            chosen.insert_many(
                 [{"_id": key, **each, "_v": 1, "_live": True} for key, each in documents.items()],
                 ordered=False,
             )
             counts[projection.name] += len(documents)
-    mongo.ensure_indexes()
     client.close()
     return counts
 

@@ -36,9 +36,9 @@ OUTCOMES: Final[Mapping[str, AuditRecord.Outcome]] = {
 }
 
 KEPT: Final = frozenset({
-    "active", "authorization_grant_type", "client_id", "client_type", "count", "database_role",
-    "device", "fields", "grant_type", "is_active", "kind", "may_introspect", "page", "permission",
-    "reason", "role", "scopes", "staff", "superuser", "tried", "usable",
+    "active", "acts_as", "authorization_grant_type", "client_id", "client_type", "count",
+    "database_role", "device", "fields", "grant_type", "is_active", "kind", "may_introspect",
+    "page", "permission", "reason", "role", "scopes", "staff", "superuser", "tried", "usable",
 })  # fmt: skip
 """Keys of a payload that a record keeps. Whatever else an event brings, a secret included, is left
 out: what nobody thought of is not written down."""

@@ -70,6 +70,13 @@ class BodyUnreadable(PolystoreError):
     remedy = "Send valid JSON in UTF-8, without NUL characters, NaN or lone surrogates."
 
 
+class BodyTooComplex(PolystoreError):
+    """The body is JSON, and nests deeper or holds more values than any operation needs."""
+
+    code, status, title = "request.too_complex", 413, "Body too complex"
+    remedy = "Send less at once, and fewer lists and objects within each other."
+
+
 class TooManyRequests(PolystoreError):
     """The caller is over the limit of this operation."""
 
@@ -81,8 +88,15 @@ class StrictParser(Parser):
     """JSON as RFC 8259 has it, and only text that every store can keep."""
 
     def parse_body(self, request: HttpRequest) -> Any:
-        """Return the body's value. Raises ValueError, which ninja turns into a 400."""
-        value = json.loads(request.body, parse_constant=_refuse_constant)
+        """Return the body's value. Raises ValueError, which ninja turns into a 400.
+
+        :raises BodyTooComplex: 413, for what nests too deeply or holds too many values.
+        """
+        try:
+            value = json.loads(request.body, parse_constant=_refuse_constant)
+        except RecursionError:
+            raise ValueError("The body nests deeper than can be read.") from None
+        _refuse_too_complex(value)
         if b"\\u" in request.body or b"\0" in request.body:
             _refuse_unstorable(value)
         return value
@@ -235,7 +249,9 @@ def _on_any(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _on_http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """Answer what ninja itself raises: unreadable bodies and throttles."""
+    """Answer what ninja itself raises: bodies that cannot be read, and throttles."""
+    if isinstance(error.__cause__, PolystoreError):  # our parser's own refusal
+        return problem(error.__cause__, request=request)
     if isinstance(error, Throttled):
         return problem(TooManyRequests("Too many requests."), request=request)
     if error.status_code == 400:
@@ -261,6 +277,25 @@ def _on_validation_error(request: HttpRequest, error: ValidationError) -> HttpRe
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON.")
+
+
+def _refuse_too_complex(value: Any) -> None:
+    """Raise BodyTooComplex beyond MAX_JSON_DEPTH and MAX_JSON_VALUES, without recursion."""
+    level, values = [value], 0
+    for _ in range(settings.MAX_JSON_DEPTH):
+        values += len(level)
+        if values > settings.MAX_JSON_VALUES:
+            raise BodyTooComplex("The body holds too many values.")
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return
+    if any(isinstance(inner, dict | list) for inner in level):
+        raise BodyTooComplex("The body nests too deeply.")
 
 
 def _refuse_unstorable(value: Any) -> None:

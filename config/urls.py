@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 import config.admin  # noqa: F401 - registers third-party models
+import messaging.urls
 from accounts.views.admin_sign_in import admin_sign_in
 from config.api import api
 from config.views import home, icon, metrics
@@ -18,10 +19,12 @@ urlpatterns = [
     path("favicon.ico", icon),
     path("health", liveness, name="health"),
     path("metrics", metrics, name="metrics"),
+    messaging.urls.STREAM,  # before the API, which would not find it
     path("api/", api.urls),
     path("account/", include("accounts.urls")),
     path("", include("accounts.oauth.urls")),
     path("tracker/", include("tracker.urls")),
+    path("rooms/", include("messaging.urls")),
     path("zones/", include("caches.urls")),
     path("admin/databases/overview/", admin.site.admin_view(databases_page), name=URL_NAME),
     path(

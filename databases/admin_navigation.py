@@ -47,14 +47,21 @@ ICONS = {
     "compliance.filing": "assignment",
     "compliance.legaldocument": "gavel",
     "compliance.auditrecord": "policy",
+    "messaging.server": "dns",
+    "messaging.channel": "tag",
+    "messaging.membership": "badge",
+    "messaging.conversation": "forum",
+    "messaging.directmessage": "chat",
+    "messaging.groupmessage": "chat_bubble",
+    "messaging.reconciliation": "compare_arrows",
     "workspace.importbatch": "upload_file",
     "workspace.workspacerow": "table_rows",
     "workspace.referencerow": "list_alt",
 }
 APP_ICONS = {"caches": "map", "django_celery_beat": "schedule"}
 APP_ORDER = (
-    "accounts", "auth", "customers", "tracker", "databases", "outbox", "django_celery_beat",
-    "admin",
+    "accounts", "auth", "customers", "messaging", "tracker", "databases", "outbox",
+    "django_celery_beat", "admin",
 )  # fmt: skip
 
 

@@ -51,11 +51,9 @@ def site_health(request: HttpRequest) -> Any:
         message = MESSAGES["no mongodb" if postgresql else "no postgresql"]
     else:
         status, message = "unhealthy", MESSAGES["unhealthy"]
-    answer = SiteHealth(
-        status=status,
-        databases=SiteDatabases(mongodb=mongodb, postgresql=postgresql, timestamp=found.at),
-        message=message,
-    )
+    databases = SiteDatabases(mongodb=mongodb, postgresql=postgresql, timestamp=found.at)
+    told: dict[str, Any] = {"status": status, "databases": databases, "message": message}
+    answer = SiteHealth.model_validate(told | health.parts())
     return Status(503 if status == "unhealthy" else 200, answer)
 
 

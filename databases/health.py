@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -18,6 +19,8 @@ from databases import replica
 from databases.aliases import PRIMARY, SPECS, is_replica
 from databases.probe import ProbeFailed, ask, conninfo_of
 from databases.stores import mongo, redis
+
+logger = logging.getLogger("databases.health")
 
 PROBE_SECONDS = 0.8
 """Each probe's own deadline."""
@@ -70,6 +73,30 @@ class HealthReport:
         answer["mongodb"] = self.up(mongo.STORE)
         answer["redis"] = self.up(redis.STORE)
         return answer
+
+
+Part = Callable[[], Mapping[str, Any]]
+_parts: dict[str, Part] = {}
+
+
+def tell_of(name: str, part: Part) -> None:
+    """Have `/api/health` tell of a part of the site that an app above knows of.
+
+    :param part: answers within the time of a probe, whatever is down.
+    """
+    _parts[name] = part
+
+
+def parts() -> dict[str, Mapping[str, Any] | None]:
+    """Return what is told of each part; None for one that fails: health answers all the same."""
+    told: dict[str, Mapping[str, Any] | None] = {}
+    for name, part in _parts.items():
+        try:
+            told[name] = part()
+        except Exception:
+            logger.exception("health.part_failed", extra={"part": name})
+            told[name] = None
+    return told
 
 
 _lock = threading.Lock()

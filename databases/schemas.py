@@ -16,12 +16,23 @@ class SiteDatabases(AnswerSchema):
     timestamp: datetime
 
 
+class MessagingHealth(AnswerSchema):
+    """How direct messages are served."""
+
+    mode: Literal["normal", "mongodb down", "postgresql down", "catching up", "down"]
+    waiting_for_mongodb: int | None
+    """Messages that PostgreSQL alone has, 10,000 for more; null while it does not say."""
+    waiting_for_postgresql: int | None
+    last_reconciliation: datetime | None
+
+
 class SiteHealth(AnswerSchema):
     """Whether the site serves: healthy, degraded while one store serves, unhealthy with none."""
 
     status: Literal["healthy", "degraded", "unhealthy"]
     databases: SiteDatabases
     message: str
+    messaging: MessagingHealth | None = None
 
 
 class PoolDetail(AnswerSchema):

@@ -2,8 +2,8 @@
 
 Usage: python -m devservers.run [--set NAME]
 
-The order is servers, migrations, admin, zones, web, worker, beat. On Ctrl-C (or SIGTERM, or when
-a part ends by itself) web, beat and worker stop before the servers.
+The order is servers, migrations, admin, zones, web, streams, worker, beat. On Ctrl-C (or SIGTERM,
+or when a part ends by itself) web, streams, beat and worker stop before the servers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from devservers.sets import ServerSet
 
 SET = "server"
 ADMIN = "admin@example.com"
-PATIENCE_SECONDS = {"web": 35.0, "beat": 10.0, "worker": 20.0}
+PATIENCE_SECONDS = {"web": 35.0, "streams": 5.0, "beat": 10.0, "worker": 20.0}
 WEB_SECONDS = 60.0
 
 
@@ -61,6 +61,9 @@ class Site:
         """Describe the site on `port` of 127.0.0.1."""
         self.servers = servers
         self.port = port
+        self.stream_port = next(
+            one for one in range(port + 1, port + 100) if not port_is_taken(one)
+        )
         self.private = private_folder_of()
         self.parts: list[Part] = []
 
@@ -82,6 +85,7 @@ class Site:
             **ours,
             "PORT": str(self.port),
             "BIND": f"127.0.0.1:{self.port}",
+            "STREAM_URL": os.environ.get("STREAM_URL") or f"http://127.0.0.1:{self.stream_port}",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONUNBUFFERED": "1",
             "PROMETHEUS_MULTIPROC_DIR": str(self._metrics()),
@@ -123,13 +127,18 @@ class Site:
     # Running
 
     def start(self) -> None:
-        """Start web, worker and beat and return when the web answers."""
+        """Start web, streams, worker and beat; the web answers when this returns."""
         self._start("web", "gunicorn", "-c", "config/gunicorn.py", "config.wsgi:application")
         await_condition(
             self._serves,
             timeout=WEB_SECONDS,
             failure=lambda: SiteError(f"The web does not answer ({self._log('web')})."),
         )
+        self._start(
+            "streams", "uvicorn", "config.asgi:application",
+            "--host", "127.0.0.1", "--port", str(self.stream_port), "--no-access-log",
+            "--lifespan", "off", "--ws", "none",
+        )  # fmt: skip
         # After the web, which empties the folder that all of them count in.
         self._start("worker", "celery", "-A", "config", "worker", "--concurrency", "6")
         self._start("beat", "celery", "-A", "config", "beat", "--pidfile=")
@@ -188,8 +197,8 @@ class Site:
             wait()
 
     def stop(self) -> None:
-        """Stop web, beat and worker, in this order."""
-        order = {"web": 0, "beat": 1, "worker": 2}
+        """Stop web, streams, beat and worker, in this order."""
+        order = {"web": 0, "streams": 1, "beat": 2, "worker": 3}
         for part in sorted(self.parts, key=lambda part: order[part.name]):
             self._stop(part)
         self.parts = []

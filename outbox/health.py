@@ -226,21 +226,24 @@ def _began(codes: set[str], published: Mapping[str, float]) -> dict[str, float]:
     """Return since when each of `codes` holds, as far as anybody knows, and publish what is new."""
     now = time.time()
     began = {code: min(published.get(code, now), _since.get(code, now)) for code in codes}
-    changed = {code: at for code, at in began.items() if published.get(code) != at}
+    new = {code: at for code, at in began.items() if code not in published}
+    older = {code: at for code, at in began.items() if at < published.get(code, at)}
     over = [code for code in published if code not in codes]
     _since.clear()
     _since.update(began)
-    if changed or over:
+    if new or older or over:
         threading.Thread(
-            target=_publish, args=[changed, over], name="sync-health-since", daemon=True
+            target=_publish, args=[new, older, over], name="sync-health-since", daemon=True
         ).start()
     return began
 
 
-def _publish(changed: Mapping[str, float], over: Sequence[str]) -> None:
+def _publish(new: Mapping[str, float], older: Mapping[str, float], over: Sequence[str]) -> None:
     with contextlib.suppress(PolystoreError), redis.connection() as client:
-        if changed:
-            client.hset(SINCE, mapping={code: repr(at) for code, at in changed.items()})
+        for code, at in new.items():
+            client.hsetnx(SINCE, code, repr(at))  # who told of it meanwhile was the first
+        if older:
+            client.hset(SINCE, mapping={code: repr(at) for code, at in older.items()})
         if over:
             client.hdel(SINCE, *over)
 

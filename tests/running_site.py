@@ -64,7 +64,7 @@ class Site:
             env=self.environment | extra,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=600,  # the test has a bound of its own
             check=False,
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr

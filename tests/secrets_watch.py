@@ -114,7 +114,7 @@ def _fields(request: HttpRequest) -> Any:
         body = getattr(request, "_body", b"")
         try:
             return json.loads(body) if len(body) < 100_000 else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
     # Only what the view has read: nobody else's stream is consumed here.
     form = getattr(request, "_post", None)

@@ -71,6 +71,8 @@ class Answer:
     """0 where it said nothing."""
     process: str = ""
     cookie: str = ""
+    statements: int = 0
+    """How many the request ran."""
 
 
 class SessionSite:
@@ -141,6 +143,7 @@ class SessionSite:
         return Answer(
             status=response.status,
             process=response.headers.get("X-Process", ""),
+            statements=int(response.headers.get("X-Statements", "0")),
             cookie=given["sessionid"].value if "sessionid" in given else cookie,
         )
 
@@ -190,8 +193,8 @@ def session_site(environment: Mapping[str, str]) -> Iterator[SessionSite]:
             WEB_CONCURRENCY=str(PROCESSES),
         )
         found = SessionSite(site, environment["DATABASE_URL"])
-        eventually(lambda: found.send("GET", "/ready").status == 200, seconds=60)
         try:
+            eventually(lambda: found.send("GET", "/ready").status == 200, seconds=120)
             yield found
         finally:
             found.close()

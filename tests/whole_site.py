@@ -132,9 +132,10 @@ class Person(threading.Thread):
         what = self._chance.random()
         if what < 0.5 or not self.todos:
             title, points = str(uuid.uuid4()), self._chance.randrange(10)
-            body = {"title": title, "points": points, "done": self._chance.random() < 0.5}
+            done = self._chance.random() < 0.5
+            body = {"title": title, "points": points, "done": done}
             made = self._ask(client, "POST", "/api/todos", body)
-            self.todos[made["id"]] = (title, points, body["done"])
+            self.todos[made["id"]] = (title, points, done)
             return
         key = self._chance.choice(list(self.todos))
         if what < 0.85:
@@ -231,9 +232,10 @@ def in_use(site: WholeSite, *, seed: int) -> Iterator[None]:
         with ExitStack() as stack:
             writers = Writers(site, seed=seed, pause=0.02)
             stack.callback(writers.stop)
-            for thread in (*people, poisoner):
-                thread.start()
-                stack.callback(thread.stop)
+            users: list[Person | Poisoner] = [*people, poisoner]
+            for user in users:
+                user.start()
+                stack.callback(user.stop)
             yield
             # A slow machine has them wait until the last fault is over.
             try:

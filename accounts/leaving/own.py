@@ -13,8 +13,8 @@ from django.db.models import Q
 
 from accounts.leaving.forgetting import hold
 from accounts.leaving.registry import Holder, Leaver
-from accounts.leaving.rows import rows_of
-from accounts.models import Authorization, PendingMail, PersonalToken, User
+from accounts.leaving.rows import delete_rows_of, rows_of
+from accounts.models import Authorization, PendingMail, PersonalToken, Session, User
 from outbox.forgetting import forget_texts
 
 _FIELDS: Final = (
@@ -43,6 +43,9 @@ def register() -> None:
                 "applications": lambda user_id: rows_of(
                     Authorization, "user_id", user_id=user_id, without=SECRETS
                 ),
+                "sessions": lambda user_id: rows_of(
+                    Session, "user_id", user_id=user_id, without=("key_hash", "data", "version")
+                ),
                 "adminLog": lambda user_id: rows_of(
                     LogEntry, "user_id", user_id=user_id, without=("change_message",)
                 ),
@@ -57,7 +60,7 @@ def _profile(user_id: UUID) -> Iterator[Mapping[str, Any]]:
 
 
 def _forget(leaver: Leaver) -> None:
-    """Take the address out of the admin's log, letters that wait, and the outbox's history."""
+    """Delete what signed in, and take the address out of the admin's log, letters and history."""
     PendingMail.objects.filter(address__in=leaver.addresses).exclude(
         kind=PendingMail.Kind.DELETED
     ).delete()
@@ -65,4 +68,6 @@ def _forget(leaver: Leaver) -> None:
     for address in leaver.addresses:
         about |= Q(object_repr__icontains=address) | Q(change_message__icontains=address)
     LogEntry.objects.filter(about).update(object_repr="(deleted)", change_message="")
+    for model in (Session, PersonalToken, Authorization):
+        delete_rows_of(model, "user_id", user_id=leaver.user_id)
     forget_texts(leaver.addresses)

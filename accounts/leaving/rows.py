@@ -21,8 +21,18 @@ def rows_of(
 
     :param without: fields that are nobody's business, or secret.
     """
+    return rows_where(model, _any_of(columns, user_id), without=without)
+
+
+def rows_where(
+    model: type[Model], wanted: Q, *, without: tuple[str, ...] = ()
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows that match, by key.
+
+    :param without: fields that are nobody's business, or secret.
+    """
     names = [one.name for one in model._meta.concrete_fields if one.name not in without]
-    for keys in some_keys(model, _any_of(columns, user_id)):
+    for keys in some_keys(model, wanted):
         yield from _rows(model).filter(pk__in=keys).order_by("pk").values(*names)
 
 

@@ -51,7 +51,7 @@ def reset_password(*, token: str, new_password: str, origin: str, client: str = 
         found = holder_of(token)
         if found is None:
             raise TokenInvalid("This link was used before, or has expired.")
-        locked = User.objects.select_for_update(no_key=True).get(pk=found.pk)
+        locked: User = User.objects.select_for_update(no_key=True).get(pk=found.pk)
         if holder_of(token) is None:  # while this one waited for the lock
             raise TokenInvalid("This link was used before, or has expired.")
         validate_password(new_password, locked)

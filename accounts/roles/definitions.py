@@ -107,6 +107,7 @@ OPERATOR: Final = Role(
         "documents.documentshare": VIEW,
         "documents.documentversion": VIEW,
         "documents.processingresult": VIEW,
+        "messaging": VIEW,  # of messages it shows that they are there, not what they say
         "outbox": ("view", "replay_deadletter", "operate_delivery"),
         "outbox.deadletter": ("view", "delete"),
         "outbox.outboxevent": ("view", "delete"),

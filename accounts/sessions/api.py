@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Router
+from ninja import Router, Status
 
 from accounts.models import Session
 from accounts.sessions import services
@@ -53,7 +53,7 @@ def end_session(request: HttpRequest, session_id: UUID) -> Any:
     services.end_session(
         user_id=_user_id(request), session_id=session_id, client=client_of(request)
     )
-    return 204, None
+    return Status(204, None)
 
 
 def _user_id(request: HttpRequest) -> UUID:

@@ -22,6 +22,8 @@ from django.utils.crypto import constant_time_compare
 
 from accounts.models import Session, User
 from accounts.sessions.entries import USER_FIELDS, Entry
+from databases.backend.wrapper import breaker_of
+from databases.breaker import Breaker
 
 _COLUMNS: Final = ("id", "user_id", "data", "version", "expires_at", "last_seen_at")
 _OF_USER: Final = (*USER_FIELDS, "password")
@@ -31,6 +33,11 @@ _DATES: Final = frozenset({"date_joined", "updated_at"})
 def alias() -> str:
     """Return the alias where sessions are read and written; never a replica."""
     return router.db_for_write(Session)
+
+
+def breaker() -> Breaker:
+    """Return what this process knows of whether the primary answers."""
+    return breaker_of(connections[alias()].settings_dict)
 
 
 def rows() -> Any:

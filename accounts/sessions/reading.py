@@ -20,6 +20,10 @@ from accounts.sessions.entries import Entry
 from accounts.sessions.memory import FRESH_SECONDS, memory
 from accounts.sessions.vouching import Answer
 
+KNOWN_SECONDS: Final = 1.0
+"""How long after somebody heard of all ends Redis still speaks for the primary."""
+GONE_SECONDS: Final = 3.0
+"""A primary that hangs, without an answer for anybody, is held to be down after so long."""
 READS: Final = Counter(
     "polystore_session_reads", "Sessions that requests looked up, by who knew.", ["by"]
 )
@@ -59,7 +63,7 @@ def _find(key_hash: str, *, seen: int, decoder: SessionBase) -> Entry | None:
     except (OperationalError, InterfaceError):
         # AliasUnavailable is one; it has marked the answer as degraded.
         kept = vouching.ask(key_hash)
-        if kept is None or kept.entry is None or _unheard(kept.entry):
+        if kept is None or kept.entry is None or not _redis_knows(kept, kept.entry):
             raise
         READS.labels("redis alone").inc()
         return kept.entry
@@ -80,6 +84,21 @@ def _fresh(answer: Answer | None, *, seen: int) -> Entry | None:
         return None
     remembered = memory.put(entry, begun=answer.begun, read_at=answer.begun - answer.age)
     return entry if remembered else None
+
+
+def _redis_knows(answer: Answer, entry: Entry) -> bool:
+    """Tell whether Redis knows of every end, though this process cannot ask the primary.
+
+    Somebody else hears the primary, or nobody can end sessions now: it refuses connections, or
+    nobody has got an answer for a while. A process that has only run out of connections, or
+    of patience, knows neither.
+    """
+    if _unheard(entry):
+        return False
+    if answer.unheard < KNOWN_SECONDS:
+        return True
+    breaker = primary.breaker()
+    return breaker.is_open and (not breaker.silent or answer.unheard > GONE_SECONDS)
 
 
 def _unheard(entry: Entry) -> bool:

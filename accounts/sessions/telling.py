@@ -13,7 +13,7 @@ from databases.stores import redis
 
 logger = logging.getLogger("accounts.sessions")
 
-TELL_EVERY = 0.5
+TELL_EVERY = 0.2
 """Seconds; news is told at once."""
 MOST_AT_ONCE = 1_000
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from accounts.sessions.entries import Entry, opened, sealed
@@ -56,11 +56,12 @@ end
 # ARGV: prefix, hash of the key.
 _ASK = f"""{_SCRIPT}
 local current = run()
+local known = text(now - tonumber(redis.call('HGET', watch, 'last') or '0'))
 local found = redis.call('HMGET', prefix .. 'entry:' .. ARGV[2], 'asked', 'run', 'user', 'text')
 if not found[1] or found[2] ~= current or overtaken(tonumber(found[1]), ARGV[2], found[3]) then
-    return {{text(now), current}}
+    return {{text(now), current, known}}
 end
-return {{text(now), current, found[1], found[4]}}
+return {{text(now), current, known, found[1], found[4]}}
 """
 # ARGV: prefix, hash of the key, user, when Redis was asked and its run then, the entry.
 _KEEP = f"""{_SCRIPT}
@@ -107,6 +108,8 @@ class Answer:
     run: str
     begun: float
     """`time.monotonic()` before Redis was asked."""
+    unheard: float
+    """Seconds since somebody had heard of all ends; for longer, nobody may have told Redis."""
     entry: Entry | None = None
     age: float = 0.0
     """Seconds since the primary was asked for the entry."""
@@ -131,12 +134,12 @@ def ask(key_hash: str) -> Answer | None:
     found = _run(_ASK, key_hash)
     if found is None:
         return None
-    now, run = found[0].decode(), found[1].decode()
-    entry = opened(found[3].decode(), key_hash=key_hash) if len(found) > 2 else None
+    now, run, unheard = (part.decode() for part in found[:3])
+    answer = Answer(asked=now, run=run, begun=begun, unheard=int(unheard) / 1e6)
+    entry = opened(found[4].decode(), key_hash=key_hash) if len(found) > 3 else None
     if entry is None or entry.expires_at <= time.time():
-        return Answer(asked=now, run=run, begun=begun)
-    age = (int(now) - int(found[2])) / 1e6
-    return Answer(asked=now, run=run, begun=begun, entry=entry, age=age)
+        return answer
+    return replace(answer, entry=entry, age=(int(now) - int(found[3])) / 1e6)
 
 
 def keep(entry: Entry, answer: Answer) -> None:

@@ -51,11 +51,11 @@ def _tell(what: str, user: User | None, request: HttpRequest | None, **detail: A
             what,
             user_id=user.pk if user is not None else None,
             client=client_of(request),
-            where=_where(request),
+            page=_part_of_the_site(request),
             **detail,
         )
 
 
-def _where(request: HttpRequest | None) -> str:
+def _part_of_the_site(request: HttpRequest | None) -> str:
     """Return the part of the site where it happened: admin, api, account; "" for commands."""
     return request.path_info.strip("/").partition("/")[0][:20] if request is not None else ""

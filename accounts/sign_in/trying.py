@@ -37,7 +37,7 @@ def try_password(request: HttpRequest, *, email: str, password: str) -> User | N
     if user is None:
         return None
     spent.give_back()
-    return user  # type: ignore[return-value]  # our own model
+    return user
 
 
 def sign_in(request: HttpRequest, *, email: str, password: str, origin: str) -> User:

@@ -10,11 +10,12 @@ from typing import Final
 from django.conf import settings
 from django.http import HttpRequest
 
-from accounts.events import fingerprint
+from accounts import events
 from accounts.throttling import counting
 from accounts.throttling.counting import Counter, ThrottleMisconfigured
 from accounts.throttling.rules import Rule
 from common.errors import PolystoreError
+from databases.transactions import atomic_for
 
 _PREFIX: Final = "polystore:throttle"
 _HOUSEHOLD: Final = 64
@@ -64,6 +65,8 @@ def spend(rule: Rule, *, client: str, account: object = "") -> Spent:
         found.left for found, (_, most) in zip(counts, asked, strict=True) if found.times > most
     ]
     if waits:
+        if any(found.times == most + 1 for found, (_, most) in zip(counts, asked, strict=True)):
+            _tell(rule, client, str(account))
         refused = TooManyAttempts(_in_words(max(waits)))
         refused.retry_after = max(1, math.ceil(max(waits)))
         raise refused
@@ -82,7 +85,7 @@ def origin_of(request: HttpRequest) -> str:
 
 def _key(rule: Rule, side: str, text: str) -> str:
     # Neither addresses of devices nor of people stand in Redis.
-    return f"{_PREFIX}:{rule}:{side}:{fingerprint(text)}"
+    return f"{_PREFIX}:{rule}:{side}:{events.fingerprint(text)}"
 
 
 def _household(client: str) -> str:
@@ -93,6 +96,18 @@ def _household(client: str) -> str:
     if isinstance(address, IPv6Address):
         return str(ip_network((address, _HOUSEHOLD), strict=False))
     return client
+
+
+def _tell(rule: Rule, client: str, account: str) -> None:
+    """Have it recorded that a limit was reached: once, not for every try beyond it."""
+    with atomic_for("accounts"):
+        events.tell(
+            events.THROTTLED,
+            user_id=None,
+            client=client,
+            kind=str(rule),
+            tried=events.fingerprint(account),
+        )
 
 
 def _in_words(seconds: float) -> str:

@@ -19,6 +19,20 @@ from accounts.throttling import Rule, client_of, origin_of, spend
 LONGEST_PASSWORD = 256
 
 
+class SignInForm(allauth_forms.LoginForm):  # type: ignore[misc]  # allauth is not typed
+    """Address and password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Name the fields as elsewhere."""
+        super().__init__(*args, **kwargs)
+        _name_the_address(self, "login")
+        self.fields["login"].widget.attrs["autocomplete"] = "username"
+        password = self.fields["password"]
+        password.help_text = ""
+        password.max_length = LONGEST_PASSWORD
+        password.widget.attrs.pop("placeholder", None)
+
+
 class SignUpForm(allauth_forms.SignupForm):  # type: ignore[misc]  # allauth is not typed
     """A new account. Whether the address is taken, only its owner learns."""
 
@@ -35,10 +49,9 @@ class SignUpForm(allauth_forms.SignupForm):  # type: ignore[misc]  # allauth is 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Say what a password needs in one sentence."""
         super().__init__(*args, **kwargs)
-        self.fields["email"].label = "E-mail address"
-        password = self.fields["password1"]
-        password.max_length = LONGEST_PASSWORD
-        password.help_text = PASSWORD_HELP
+        _name_the_address(self, "email")
+        self.fields["password1"].max_length = LONGEST_PASSWORD
+        _say_what_it_needs(self)
 
     def clean_email(self) -> str:
         """Return the address; nobody looks whether it is taken."""
@@ -65,7 +78,7 @@ class AskResetForm(allauth_forms.ResetPasswordForm):  # type: ignore[misc]  # al
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Name the field as elsewhere."""
         super().__init__(*args, **kwargs)
-        self.fields["email"].label = "E-mail address"
+        _name_the_address(self, "email")
 
     def clean_email(self) -> str:
         """Return the address; nobody looks whether it has an account."""
@@ -90,6 +103,8 @@ class TokenForm(allauth_forms.UserTokenForm):  # type: ignore[misc]  # allauth i
 
 class ResetForm(allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]  # allauth is not typed
     """A new password, by a link."""
+
+    user: User
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Say what a password needs."""
@@ -208,6 +223,11 @@ def _change(user: User, password: str) -> None:
         origin=origin_of(request),
         client=client_of(request),
     )
+
+
+def _name_the_address(form: forms.Form, name: str) -> None:
+    form.fields[name].label = "E-mail address"
+    form.fields[name].widget.attrs.pop("placeholder", None)
 
 
 def _say_what_it_needs(form: forms.Form) -> None:

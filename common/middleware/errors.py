@@ -61,7 +61,7 @@ class ProblemAnswers(Middleware):
         if not (isinstance(exception, PolystoreError) or is_unavailability(exception)):
             return None
         meaning = as_polystore_error(exception)
-        return None if meaning is None else _answer(request, meaning)
+        return None if meaning is None else answer_to(request, meaning)
 
     def after(
         self, request: HttpRequest, response: HttpResponseBase, kept: None
@@ -73,7 +73,7 @@ class ProblemAnswers(Middleware):
         if response.status_code == 500 and failure is not None and is_unavailability(failure):
             meaning = as_polystore_error(failure)
             if meaning is not None:
-                return _kept(response, _answer(request, meaning))
+                return _kept(response, answer_to(request, meaning))
         media_type = response.get("Content-Type", "").partition(";")[0]
         if not wants_problem(request) or media_type in _JSON:
             return response
@@ -91,7 +91,8 @@ def _remember(request: HttpRequest | None = None, **_: Any) -> None:
         setattr(request, _FAILURE, sys.exc_info()[1])
 
 
-def _answer(request: HttpRequest, meaning: PolystoreError) -> HttpResponse:
+def answer_to(request: HttpRequest, meaning: PolystoreError) -> HttpResponse:
+    """Return what tells the caller about an error: a problem document, or for people a page."""
     if meaning.status == 503:
         logger.warning("http.store_unavailable", extra={"code": meaning.code})
     return problem(meaning, request=request) if wants_problem(request) else page(meaning)

@@ -13,6 +13,7 @@ LOGOUT_REDIRECT_URL = "home"
 SITE_NAME = "Polystore"
 ACCOUNT_ADAPTER = "accounts.views.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
+    "login": "accounts.views.forms.SignInForm",
     "signup": "accounts.views.forms.SignUpForm",
     "reset_password": "accounts.views.forms.AskResetForm",
     "reset_password_from_key": "accounts.views.forms.ResetForm",
@@ -59,15 +60,18 @@ SOCIALACCOUNT_LOGIN_ON_GET = False
 SOCIALACCOUNT_QUERY_EMAIL = True
 
 
-def _provider(name: str) -> dict[str, str] | None:
-    """Return the keys of a provider, or None where neither is set."""
-    key, secret = (text(f"{name.upper()}_CLIENT_{part}") for part in ("ID", "SECRET"))
+def _keys(name: str, key: str, secret: str) -> dict[str, str]:
+    """Return the keys of a provider, none where neither is set."""
     if bool(key) != bool(secret):
-        raise refuse(f"{name.upper()}_CLIENT_ID and {name.upper()}_CLIENT_SECRET go together.")
-    return {"client_id": key, "secret": secret} if key else None
+        raise refuse(f"{name}_CLIENT_ID and {name}_CLIENT_SECRET go together.")
+    return {"client_id": key, "secret": secret} if key else {}
 
 
-_KEYS = {name: keys for name in ("google", "github") if (keys := _provider(name))}
+_KEYS = {
+    "google": _keys("GOOGLE", text("GOOGLE_CLIENT_ID"), text("GOOGLE_CLIENT_SECRET")),
+    "github": _keys("GITHUB", text("GITHUB_CLIENT_ID"), text("GITHUB_CLIENT_SECRET")),
+}
+_KEYS = {name: keys for name, keys in _KEYS.items() if keys}
 SOCIAL_APPS = [f"allauth.socialaccount.providers.{name}" for name in _KEYS]
 SOCIALACCOUNT_PROVIDERS = {
     name: {

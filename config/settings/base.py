@@ -76,6 +76,7 @@ MIDDLEWARE = [
     "common.middleware.ObservedRequests",
     "common.middleware.ContentSecurityPolicy",
     "common.middleware.ProblemAnswers",
+    "common.middleware.RequestLimits",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "databases.middleware.CausalReadsMiddleware",

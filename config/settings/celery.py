@@ -56,6 +56,11 @@ CELERY_BEAT_SCHEDULE = {
     # Often enough for a lag of 30 s to be told soon, and for a sample of every minute.
     "outbox-watch": {"task": "outbox.watch", "schedule": 15.0, "options": {"expires": 15}},
     "outbox-prune": {"task": "outbox.prune", "schedule": 3600.0, "options": {"expires": 3600}},
+    "accounts-clear-unconfirmed": {
+        "task": "accounts.clear_unconfirmed",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "accounts-clear-sessions": {
         "task": "accounts.clear_expired_sessions",
         "schedule": 3600.0,
@@ -73,6 +78,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 60},
     },
     "messaging-sweep": {"task": "messaging.sweep", "schedule": 2.0, "options": {"expires": 2}},
+    "messaging-reconcile": {
+        "task": "messaging.reconcile",
+        "schedule": 1800.0,
+        "options": {"expires": 1800},
+    },
     "messaging-membership": {
         "task": "messaging.confirm_membership",
         "schedule": 10.0,

@@ -1,4 +1,4 @@
-"""Sessions: our own engine, see docs/adr/0013."""
+"""Sessions: our own engine, see docs/adr/0014."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import psycopg
 from django.db.backends.postgresql import base as django_postgres
 from psycopg import errors, sql
 from psycopg.pq import ConnStatus
+from psycopg.waiting import Ready
 
 from common.metrics import observe_query
 from databases.breaker import Breaker
@@ -188,7 +189,8 @@ class WatchedConnection(psycopg.Connection[Any]):
         doubt = FIRST_DOUBT
         cancelled = False
         try:
-            wanted = next(gen)
+            # It stands where the first wait left it: it has to be told that nothing is ready.
+            wanted = gen.send(Ready.NONE)
             while True:
                 ready = yield wanted
                 if not ready:

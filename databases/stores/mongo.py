@@ -27,6 +27,8 @@ from databases.breaker import AliasUnavailable, Breaker, register
 from databases.transactions import require_no_transaction
 
 STORE = "mongodb"
+LONGEST_BUILD = 3_600.0
+"""Seconds that all indexes may take: of a collection that is large already, each takes minutes."""
 PROBE_SECONDS = 0.8
 DEFAULT_DATABASE = "polystore"
 _OTHER_OPTIONS = 85
@@ -147,7 +149,7 @@ def ensure_indexes() -> Mapping[str, int]:
     :raises AliasUnavailable: when MongoDB does not answer.
     """
     made: dict[str, int] = {}
-    with database(timeout=60.0) as chosen:
+    with database(timeout=LONGEST_BUILD) as chosen:
         for index in _indexes:
             _ensure_index(chosen, index)
             made[index.collection] = made.get(index.collection, 0) + 1
@@ -159,7 +161,7 @@ def ensure_indexes_of(collection: str, *, on: str) -> None:
 
     :raises AliasUnavailable: when MongoDB does not answer.
     """
-    with database(timeout=3_600.0) as chosen:
+    with database(timeout=LONGEST_BUILD) as chosen:
         for index in _indexes:
             if index.collection == collection:
                 _ensure_index(chosen, replace(index, collection=on))

@@ -1,7 +1,7 @@
 """Documents that carry their own rank: the highest of one id stays, whoever writes it, and when.
 
 For collections that several writers fill beside the outbox: direct messages. Writes return when a
-majority has them on disk, and reads see what a majority has.
+majority has them on disk.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from pymongo import ReadPreference, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
-from pymongo.read_concern import ReadConcern
 
 from databases.stores.mongo import Document
 
 RANK: Final = "rank"
 _DURABLE: Final = WriteConcern("majority", j=True)
 _QUICK: Final = WriteConcern(1)
-_MAJORITY: Final = ReadConcern("majority")
 _DUPLICATE: Final = 11_000
 _CODEC: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True, uuid_representation=4)
 
@@ -37,7 +35,6 @@ def durable(database: Database[Document], name: str) -> Collection[Document]:
         codec_options=_CODEC,
         read_preference=ReadPreference.PRIMARY,
         write_concern=_DURABLE,
-        read_concern=_MAJORITY,
     )
 
 
@@ -92,14 +89,18 @@ def put_many(collection: Collection[Document], documents: Sequence[Document]) ->
     return []
 
 
-def unset(collection: Collection[Document], marked: Sequence[tuple[Any, str]], field: str) -> None:
-    """Take a field out of the documents that still have the rank named beside their id."""
-    changes = [UpdateOne({"_id": key, RANK: rank}, {"$unset": {field: ""}}) for key, rank in marked]
-    if len(changes) == 1:
+def unset(
+    collection: Collection[Document], marked: Sequence[tuple[Any, str]], *fields: str
+) -> None:
+    """Take fields out of the documents that still have the rank named beside their id."""
+    change = {"$unset": dict.fromkeys(fields, "")}
+    if len(marked) == 1:
         key, rank = marked[0]
-        collection.update_one({"_id": key, RANK: rank}, {"$unset": {field: ""}})
-    elif changes:
-        collection.bulk_write(changes, ordered=False)
+        collection.update_one({"_id": key, RANK: rank}, change)
+    elif marked:
+        collection.bulk_write(
+            [UpdateOne({"_id": key, RANK: rank}, change) for key, rank in marked], ordered=False
+        )
 
 
 def _again(collection: Collection[Document], documents: Sequence[Document]) -> list[Any]:

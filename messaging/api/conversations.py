@@ -12,9 +12,9 @@ from ninja import Query, Router, Status
 from common.access import signed_in
 from common.schemas import Page
 from messaging.api.caller import user_id_of
-from messaging.api.shown import conversation_answers
 from messaging.queries.rooms import conversation_of, conversations_of
-from messaging.schemas import ConversationAnswer, ConversationBody, PeopleBody, RoomsQuery
+from messaging.schemas.shown import conversation_answers
+from messaging.schemas.wire import ConversationAnswer, ConversationBody, PeopleBody, RoomsQuery
 from messaging.services import rooms
 
 router = Router()

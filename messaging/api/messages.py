@@ -10,10 +10,10 @@ from ninja import Query, Router, Status
 from common.access import signed_in
 from common.schemas import Page
 from messaging.api.caller import limited_post, limited_search, user_id_of
-from messaging.api.shown import message_answers
 from messaging.queries.history import message_for
 from messaging.queries.search import search_messages
-from messaging.schemas import MessageAnswer, MessageBody, SearchQuery
+from messaging.schemas.shown import message_answers
+from messaging.schemas.wire import MessageAnswer, MessageBody, SearchQuery
 from messaging.services import messages
 
 router = Router()

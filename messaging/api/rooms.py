@@ -12,11 +12,11 @@ from ninja import Query, Router, Status
 from common.access import signed_in
 from common.schemas import Page
 from messaging.api.caller import REPLAYED, IdempotencyKey, limited_post, user_id_of
-from messaging.api.shown import message_answers
 from messaging.queries.history import page_of
 from messaging.queries.rooms import rooms_of, standing_of
 from messaging.queries.unread import unread_in_channels, unread_in_conversations
-from messaging.schemas import (
+from messaging.schemas.shown import message_answers
+from messaging.schemas.wire import (
     MessageAnswer,
     MessageBody,
     MessagesQuery,

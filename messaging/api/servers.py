@@ -10,9 +10,9 @@ from ninja import Router, Status
 
 from common.access import signed_in
 from messaging.api.caller import user_id_of
-from messaging.api.shown import server_answers
 from messaging.queries.rooms import members_of_server, servers_of, standing_in_server
-from messaging.schemas import (
+from messaging.schemas.shown import server_answers
+from messaging.schemas.wire import (
     ChannelAnswer,
     MembersAnswer,
     PeopleBody,

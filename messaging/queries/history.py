@@ -149,24 +149,29 @@ def _later(standing: Standing, start: Callable[[Asked], UUID], limit: int) -> Re
 
 
 def changes_since(
-    standing: Standing, *, since: dt.datetime, limit: int = MOST_CHANGES
-) -> list[State]:
+    standing: Standing, since: Callable[[Asked], dt.datetime], *, limit: int = MOST_CHANGES
+) -> Read:
     """Return what was written, edited or deleted in a room since, by that time.
 
-    :param since: look back by `window_ms` yourself.
+    :param since: given the stores that answer, returns from when on. Look back by `window_ms`.
     """
     room = standing.room_id
     if standing.kind is Kind.CHANNEL:
-        return _GROUP.changed(room, since=since, limit=limit)
+        states = _GROUP.changed(room, since=since(Asked.BOTH), limit=limit)
+        return Read(states=states, asked=Asked.BOTH)
 
-    def both() -> list[State]:
-        waiting = _waiting(lambda: _POSTGRES.changed(room, since=since, limit=limit))
-        found = _MONGO.changed(room, since=since, limit=limit)
-        return sorted(merged(found, waiting or ()), key=_by_change)[:limit]
+    def both() -> Read:
+        waiting = _waiting(lambda: _POSTGRES.changed(room, since=since(Asked.BOTH), limit=limit))
+        asked = Asked.MONGO if waiting is None else Asked.BOTH
+        found = _MONGO.changed(room, since=since(asked), limit=limit)
+        states = sorted(merged(found, waiting or ()), key=_by_change)[:limit]
+        return Read(states=states, asked=asked)
 
-    return with_mongo_fallback(
-        both, lambda: _POSTGRES.changed(room, since=since, limit=limit), "ROOM_CHANGES_GET_DM"
-    )
+    def behind() -> Read:
+        asked = _behind()
+        return Read(states=_POSTGRES.changed(room, since=since(asked), limit=limit), asked=asked)
+
+    return with_mongo_fallback(both, behind, "ROOM_CHANGES_GET_DM")
 
 
 def message_for(*, user_id: UUID, message_id: UUID) -> tuple[State, Standing]:

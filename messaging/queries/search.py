@@ -76,7 +76,9 @@ def _in_mongodb(
     direct = _MONGO.search(conversations, words, below=below, limit=limit)
     group = search_in_mongodb(channels, words, below=below, limit=limit)
     # MongoDB may be behind by an edit or a deletion: what is deleted is not found any more.
-    known = from_postgres_or(lambda: _known(direct, group), dict, "MESSAGES_SEARCH")
+    known: dict[UUID, State] = from_postgres_or(
+        lambda: _known(direct, group), dict, "MESSAGES_SEARCH"
+    )
     found = [newer(state, known.get(state.id, state)) for state in (*direct, *group)]
     return [state for state in found if not state.deleted]
 

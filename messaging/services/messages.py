@@ -188,5 +188,10 @@ def _changed(state: State, standing: Standing) -> State:
 
 
 def _copy(state: State) -> None:
-    _POSTGRES.put([state])
+    try:
+        _POSTGRES.put([state])
+    except Exception:
+        # It is acknowledged all the same, so it must be shown; the mark has the sweep copy it.
+        _MONGO.arrived(state)
+        raise
     _MONGO.copied([state])

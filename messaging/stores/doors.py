@@ -13,16 +13,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Generic, TypeVar
 
+from django.db import connections
 from prometheus_client import Counter
 
 from common.errors import PolystoreError
 from databases import breaker, causality, health
 from databases.breaker import AliasUnavailable
 from databases.fallback import is_outage
+from databases.placement import alias_of
 from databases.stores import mongo
 from databases.transactions import TransactionHeldOpen, open_transactions
 from messaging.stores.mongodb import MongoMessages
-from messaging.stores.postgres import PostgresMessages
+from messaging.stores.postgres import APP, PostgresMessages
 
 logger = logging.getLogger("messaging.stores")
 
@@ -196,6 +198,7 @@ def _copied(copy: Callable[[], None], operation: str) -> bool:
     except Exception as error:
         if not (postgres_is_away(error) or mongo_is_away(error)):
             raise
+        _leave_broken_connection()
         logger.warning("[%s] The copy waits for the sweep: %s", operation, _reason(error))
         CALLS.labels(operation, "copy waits").inc()
         _degraded(POSTGRES if postgres_is_away(error) else mongo.STORE)
@@ -209,6 +212,7 @@ def _from_postgres(ask: Callable[[], T], operation: str) -> T:
     except Exception as error:
         if not postgres_is_away(error):
             raise
+        _leave_broken_connection()
         CALLS.labels(operation, "nobody").inc()
         logger.error("[%s] PostgreSQL failed, too: %s", operation, _reason(error))  # noqa: TRY400
         raise BothStoresDown("Neither MongoDB nor PostgreSQL answers.") from error
@@ -238,8 +242,14 @@ def _note_mongo(operation: str, error: Exception) -> None:
 
 def _note_postgres(operation: str, error: Exception) -> None:
     _degraded(POSTGRES)
+    _leave_broken_connection()
     CALLS.labels(operation, "without postgresql").inc()
     logger.warning("[%s] PostgreSQL failed, MongoDB serves: %s", operation, _reason(error))
+
+
+def _leave_broken_connection() -> None:
+    """Have this thread's next query connect anew, also within the same request."""
+    connections[alias_of(APP)].close_if_unusable_or_obsolete()
 
 
 def _degraded(store: str) -> None:

@@ -2,7 +2,8 @@
 
 A document is `{_id, conversation_id, member_id, author_id, content, file_url, deleted, created_at,
 updated_at, rank, words}`, with `request` and `fingerprint` where a key came with it. `pending`
-stands in it until PostgreSQL has acknowledged its copy.
+stands in it until PostgreSQL has acknowledged its copy. `arriving` stands in a new one until its
+writer has tried that: nobody is shown it before, or it would vanish if MongoDB ended in between.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from uuid import UUID
 
 from databases.stores import mongo, newest
 from databases.stores.mongo import Document, Index
-from messaging.stores.states import State, words_of
+from messaging.stores.states import State, floor_of, words_of
+from messaging.stores.versions import now_ms
 
 COLLECTION: Final = "direct_messages"
 PENDING: Final = {"pending": True}
@@ -26,6 +28,8 @@ INDEXES: Final = (
     Index(collection=COLLECTION, keys=[("request", 1)], unique=True, sparse=True),
     Index(collection=COLLECTION, keys=[("pending", 1), ("_id", 1)], partial=PENDING),
 )
+ARRIVES_WITHIN_MS: Final = 3_000
+"""After which a new message is shown though its writer never came back: the sweep has copied it."""
 SWEEP_SECONDS: Final = 5.0
 """Bounds one call that no request waits for."""
 
@@ -41,18 +45,19 @@ class MongoMessages:
 
     def older(self, room_id: UUID, *, than: UUID | None, limit: int) -> list[State]:
         """Return the newest messages of a room, or those older than an id, the newest first."""
-        where: Document = {"conversation_id": room_id}
+        where: Document = {"conversation_id": room_id, **_arrived()}
         if than is not None:
             where["_id"] = {"$lt": than}
         return self._find(where, [("_id", -1)], limit)
 
     def later(self, room_id: UUID, *, than: UUID, limit: int) -> list[State]:
         """Return the messages of a room with higher ids, rising."""
-        return self._find({"conversation_id": room_id, "_id": {"$gt": than}}, [("_id", 1)], limit)
+        where = {"conversation_id": room_id, "_id": {"$gt": than}, **_arrived()}
+        return self._find(where, [("_id", 1)], limit)
 
     def changed(self, room_id: UUID, *, since: datetime, limit: int) -> list[State]:
         """Return the messages of a room that were written or changed since, by that time."""
-        where = {"conversation_id": room_id, "updated_at": {"$gte": since}}
+        where = {"conversation_id": room_id, "updated_at": {"$gte": since}, **_arrived()}
         return self._find(where, [("updated_at", 1)], limit)
 
     def get(self, message_id: UUID) -> State | None:
@@ -75,7 +80,7 @@ class MongoMessages:
         with mongo.database(timeout=self._timeout) as database:
             collection = newest.durable(database, COLLECTION)
             try:
-                newest.insert(collection, document_of(state, pending=True))
+                newest.insert(collection, document_of(state, pending=True) | _ARRIVING)
             except newest.IdTaken:
                 taken: list[Document] = [{"_id": state.id}]
                 if state.request:
@@ -110,7 +115,12 @@ class MongoMessages:
         """Take the mark away: PostgreSQL has these states, or newer ones."""
         with mongo.database(timeout=self._timeout) as database:
             collection = newest.quick(database, COLLECTION)
-            newest.unset(collection, [(state.id, state.rank) for state in states], "pending")
+            newest.unset(collection, [(state.id, state.rank) for state in states], *_MARKS)
+
+    def arrived(self, state: State) -> None:
+        """Have a new message shown, though PostgreSQL did not take its copy: the mark stays."""
+        with mongo.database(timeout=self._timeout) as database:
+            newest.unset(newest.durable(database, COLLECTION), [(state.id, state.rank)], "arriving")
 
     def not_copied(self, *, above: UUID | None = None, limit: int) -> list[State]:
         """Return the next marked messages by id: PostgreSQL may lack them."""
@@ -160,6 +170,14 @@ class MongoMessages:
 
 
 _SHOWN: Final = {"words": 0, "pending": 0}
+_ARRIVING: Final = {"arriving": True}
+_MARKS: Final = ("pending", "arriving")
+
+
+def _arrived() -> Document:
+    """Return the condition that a message's writer is done with it, or will never be."""
+    given_up = floor_of(now_ms() - ARRIVES_WITHIN_MS)
+    return {"$or": [{"arriving": {"$exists": False}}, {"_id": {"$lt": given_up}}]}
 
 
 def searched(

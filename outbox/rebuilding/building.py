@@ -195,8 +195,8 @@ class _Building:
             report.waiting += len(verdict.waiting)
         if wrong or report.waiting:
             raise RebuildFailed(
-                f"{len(wrong)} documents differ from their rows, and of {report.waiting} events "
-                "wait still."
+                f"{len(wrong)} documents differ from their rows, and {report.waiting} more have "
+                "events that still wait."
             )
 
     def put_in_place(self) -> None:

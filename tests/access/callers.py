@@ -7,11 +7,16 @@ name to `STRANGERS`, `MEMBERS` or an audience of tests/access/expectations.py.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from importlib import import_module
 from typing import Final
 
+from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import PersonalToken, User
+from accounts.oauth.services import personal
 from accounts.roles.definitions import ROLES
 from tests.people import a_superuser, a_user, an_operator, signed_in, with_role
 
@@ -46,6 +51,45 @@ def _collector() -> Client:
     return Client(headers={"authorization": f"Bearer {COLLECTOR_TOKEN}"})
 
 
+def _token(*scopes: str, email: str) -> tuple[PersonalToken, str]:
+    user = a_user(email)
+    made = personal.create_token(
+        user_id=user.pk, name="matrix", scopes=scopes, days=1, at=timezone.now()
+    )
+    return made.token, made.value
+
+
+def _tracker_token() -> Client:
+    """Return somebody's program that may do nothing but the tracker."""
+    _, value = _token("tracker", email="program@example.com")
+    return Client(headers={"authorization": f"Bearer {value}"})
+
+
+def _revoked_token() -> Client:
+    token, value = _token("tracker", email="revoked@example.com")
+    personal.revoke_token(user_id=token.user_id, token_id=token.pk, at=timezone.now())
+    return Client(headers={"authorization": f"Bearer {value}"})
+
+
+def _expired_token() -> Client:
+    token, value = _token("tracker", email="expired@example.com")
+    then = timezone.now() - timedelta(days=2)
+    PersonalToken.objects.filter(pk=token.pk).update(
+        created_at=then, expires_at=then + timedelta(days=1)
+    )
+    return Client(headers={"authorization": f"Bearer {value}"})
+
+
+def _expired_session() -> Client:
+    """Return somebody whose session was begun for a time that is over."""
+    client = signed_in(with_role("operator", "expired-session@example.com"))
+    key = client.cookies["sessionid"].value
+    session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    session.set_expiry(timezone.now() - timedelta(seconds=1))
+    session.save()
+    return client
+
+
 def _of_role(name: str) -> Callable[[], Client]:
     return lambda: signed_in(with_role(name))
 
@@ -54,15 +98,22 @@ CALLERS: Final[dict[str, Callable[[], Client]]] = {
     "nobody": _nobody,
     "signed out": _signed_out,
     "deactivated": _deactivated,
+    "expired session": _expired_session,
     "wrong token": _wrong_token,
+    "revoked token": _revoked_token,
+    "expired token": _expired_token,
+    "tracker token": _tracker_token,
     "collector": _collector,
     "member": lambda: signed_in(a_user()),
     **{name: _of_role(name) for name in ROLES if name != "member"},
     "staff without a role": lambda: signed_in(an_operator(email="staff@example.com")),
     "superuser": lambda: signed_in(a_superuser()),
 }
-STRANGERS: Final = frozenset({"nobody", "signed out", "deactivated", "wrong token"})
+STRANGERS: Final = frozenset({
+    "nobody", "signed out", "deactivated", "expired session", "wrong token", "revoked token",
+    "expired token",
+})  # fmt: skip
 """For whom everything is as for somebody who never signed in."""
-MACHINES: Final = frozenset({"collector"})
-"""Those that have a token and no account: pages take them for strangers."""
+MACHINES: Final = frozenset({"collector", "tracker token"})
+"""Those that have a token: pages take them for strangers."""
 STAFF: Final = frozenset(CALLERS) - STRANGERS - MACHINES - {"member"}

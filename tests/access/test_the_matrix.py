@@ -14,12 +14,29 @@ from django.urls.resolvers import URLResolver
 
 from config.api import api
 from tests.access.callers import CALLERS, COLLECTOR_TOKEN, MACHINES, STAFF, STRANGERS
-from tests.access.expectations import ADMIN, API, DEEDS, GENERATED, ID, PAGES, PARAMETERS
+from tests.access.expectations import (
+    ADMIN,
+    API,
+    BODIES,
+    DEEDS,
+    GENERATED,
+    ID,
+    NOT_BY_THE_ALLOWED,
+    PAGES,
+    PARAMETERS,
+)
 from tests.homes import databases_of
 
 pytestmark = pytest.mark.django_db(
     databases=databases_of(
-        "customers", "caches", "analytics", "documents", "compliance", "workspace", "tracker"
+        "customers",
+        "caches",
+        "analytics",
+        "documents",
+        "compliance",
+        "workspace",
+        "tracker",
+        "messaging",
     )
 )
 
@@ -80,7 +97,8 @@ def test_the_api_has_no_page_that_its_document_leaves_out() -> None:
     documented = {re.sub(r"<[^>]*>", "{}", route) for route in routes}
     named = {re.sub(r"\{[^}]*\}", "{}", each.partition(" ")[2].lstrip("/")) for each in API}
 
-    assert documented - named <= {"api/", "api/docs", "api/openapi.json"}
+    pages = {re.sub(r"<[^>]*>", "{}", pattern) for pattern in PAGES}
+    assert documented - named - pages == {"api/"}
 
 
 def _all_patterns(found: Any = None, prefix: str = "") -> Iterator[str]:
@@ -98,11 +116,13 @@ def _all_patterns(found: Any = None, prefix: str = "") -> Iterator[str]:
 def test_operations_of_the_api(client: Client, caller: str) -> None:
     wrong = []
     for operation, audience in API.items():
+        if caller in audience and operation in NOT_BY_THE_ALLOWED:
+            continue
         method, _, path = operation.partition(" ")
         answer = client.generic(
             method,
             re.sub(r"\{(\w+)\}", lambda name: PARAMETERS.get(name[1], ID), path),
-            "" if method == "GET" else "{}",
+            "" if method == "GET" else BODIES.get(operation, "{}"),
             content_type="application/json",
         )
         if caller in audience:
@@ -113,19 +133,23 @@ def test_operations_of_the_api(client: Client, caller: str) -> None:
         if not fits:
             wrong.append(f"{operation}: {answer.status_code}")
 
-    assert wrong == []
+    assert "\n".join(wrong) == ""
 
 
 def test_pages(client: Client, caller: str) -> None:
     wrong = []
     for pattern, page in PAGES.items():
-        if pattern == "admin/logout/":
-            continue  # it would end the session: last, below
+        if pattern in {"admin/logout/", "account/logout/"}:
+            continue  # they would end the session
         answer = client.generic(page.method, page.path)
-        if lets_in(answer) != (caller in page.to) or answer.status_code == 500:
+        if page.to is None:
+            fits = answer.status_code in {301, 302, 307, 400, 401, 503}
+        else:
+            fits = lets_in(answer) == (caller in page.to) and answer.status_code != 500
+        if not fits:
             wrong.append(f"{page.method} {page.path}: {answer.status_code}")
 
-    assert wrong == []
+    assert "\n".join(wrong) == ""
 
 
 def test_the_admins_models(client: Client, caller: str) -> None:
@@ -139,7 +163,7 @@ def test_the_admins_models(client: Client, caller: str) -> None:
             if not fits or lets_in(answer) != allowed or answer.status_code == 500:
                 wrong.append(f"{deed} {model}: {answer.status_code}")
 
-    assert wrong == []
+    assert "\n".join(wrong) == ""
 
 
 def ask_the_admin(client: Client, model: str, deed: str) -> Any:
@@ -153,13 +177,13 @@ def ask_the_admin(client: Client, model: str, deed: str) -> Any:
     return client.post(f"{address}{row}/{deed}/", {"post": "yes"})
 
 
-@pytest.mark.parametrize("model", sorted(ADMIN))
-def test_nobody_of_staff_sees_the_history_of_what_they_may_not_view(model: str) -> None:
+def test_nobody_of_staff_sees_the_history_of_what_they_may_not_view() -> None:
     stranger = CALLERS["staff without a role"]()
+    pages = [f"/admin/{model.replace('.', '/')}/1/history/" for model in ADMIN]
 
-    answer = stranger.get(f"/admin/{model.replace('.', '/')}/1/history/")
+    answers = {page: stranger.get(page).status_code for page in pages}
 
-    assert answer.status_code in {302, 403}
+    assert {page for page, status in answers.items() if status not in {302, 403}} == set()
 
 
 def test_signing_out_of_the_admin_is_for_those_who_are_in(client: Client, caller: str) -> None:

@@ -84,7 +84,7 @@ class TestAReset:
     def test_works_for_an_hour(self, client, age, status) -> None:
         user = a_user(ADDRESS)
         made = default_token_generator._num_seconds(default_token_generator._now()) - age
-        key = default_token_generator._make_token_with_timestamp(  # type: ignore[attr-defined]
+        key = default_token_generator._make_token_with_timestamp(
             user, made, default_token_generator.secret
         )
 

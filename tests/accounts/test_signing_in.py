@@ -145,7 +145,7 @@ class TestOthers:
         ins = heard(events.SIGNED_IN)
         failures = heard(events.SIGN_IN_FAILED)
         assert [event.aggregate_id for event in ins] == [str(user.pk), str(root.pk)]
-        assert [event.payload["where"] for event in ins] == ["api", "admin"]
+        assert [event.payload["page"] for event in ins] == ["api", "admin"]
         assert ins[0].payload["client"] == "127.0.0.1"
         assert {event.aggregate_id for event in failures} == {str(user.pk), "unknown"}
         assert len(heard(events.SIGNED_OUT)) == 1

@@ -11,7 +11,8 @@ from databases.aliases import declared_home
 from tests.homes import databases_of
 
 OURS = (
-    "accounts", "customers", "analytics", "documents", "compliance", "workspace", "tracker",
+    "accounts", "customers", "analytics", "documents", "compliance", "messaging", "workspace",
+    "tracker",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ CONTRACTS = read_contracts()
 USED_BY_NAME = {
     "argon2-cffi": "Django's Argon2PasswordHasher",
     "gunicorn": "the command that serves the site",
+    "uvicorn": "the command that serves open streams",
     "whitenoise": "a middleware and a storage in settings",
 }
 """Named in a setting or run as a command, and so imported nowhere here."""

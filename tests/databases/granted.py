@@ -142,6 +142,10 @@ class Browser:
         self.client = httpx.Client(base_url=site.url(""), timeout=30)
         assert self.client.get("/admin/login/").status_code == 200
 
+    def close(self) -> None:
+        """Close the browser."""
+        self.client.close()
+
     def sign_in(self, password: str) -> httpx.Response:
         """Send the form."""
         typed = {"username": OPERATOR, "password": password, "csrfmiddlewaretoken": self.csrf}

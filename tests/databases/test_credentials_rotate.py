@@ -22,6 +22,8 @@ from tests.databases.granted import Browser, Granted, granted, make_operator
 from tests.running_site import Site
 from tests.waiting import eventually
 
+# The first test makes and migrates six databases.
+pytestmark = pytest.mark.timeout(900)
 READERS = 4
 
 
@@ -42,7 +44,7 @@ class Load:
     def more(self, many: int) -> None:
         """Return when so many more requests were answered, or failed."""
         before = self.answers.total()
-        eventually(lambda: self.answers.total() >= before + many, seconds=60)
+        eventually(lambda: self.answers.total() >= before + many, seconds=180)
 
     def stop(self) -> None:
         """End them."""
@@ -65,7 +67,7 @@ class Load:
             json={"title": "While it changes"} if method == "POST" else None,
             cookies=self._cookies,
             headers={"X-CSRFToken": self._browser.csrf},
-            timeout=30,
+            timeout=300,  # while workers start, callers wait: they must not fail
         )
 
     @property
@@ -123,9 +125,10 @@ def test_two_roles_take_turns_and_no_request_fails(roles: Granted, tmp_path: Pat
     web = site._processes[-1]
     try:
         browser = Browser(site)
-        assert browser.sign_in(password).status_code == 302
-        load = Load(site, browser)
+        load = None
         try:
+            assert browser.sign_in(password).status_code == 302
+            load = Load(site, browser)
             for old, new in (("first", "second"), ("second", "first")):
                 load.more(40)
                 assert sessions(roles, old)
@@ -134,11 +137,13 @@ def test_two_roles_take_turns_and_no_request_fails(roles: Granted, tmp_path: Pat
                 roles.set_password(new)
                 write_urls(roles, tmp_path, new)
                 os.kill(web.pid, signal.SIGHUP)
-                eventually(partial(sessions, roles, new), seconds=60)
-                eventually(partial(is_gone, roles, old), seconds=90)
+                eventually(partial(sessions, roles, new), seconds=180)
+                eventually(partial(is_gone, roles, old), seconds=180)
                 load.more(40)
         finally:
-            load.stop()
+            if load is not None:
+                load.stop()
+            browser.close()
     finally:
         site.stop()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from io import StringIO
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ from tests.databases.granted import Browser, Granted, granted, make_operator
 from tests.running_site import Site
 from tests.waiting import eventually
 
+# The first test makes and migrates six databases.
+pytestmark = pytest.mark.timeout(900)
 A_TABLE = {
     "default": "accounts_user",
     "cache": "caches_zone",
@@ -151,6 +154,10 @@ class TestReports:
         ("default", "SELECT session_data FROM django_session"),
         ("default", "SELECT payload FROM outbox_outboxevent"),
         ("default", "SELECT object_repr FROM django_admin_log"),
+        ("default", "SELECT id FROM accounts_session"),
+        ("default", "SELECT id FROM accounts_personaltoken"),
+        ("default", "SELECT client_secret FROM accounts_client"),
+        ("default", "SELECT content FROM messaging_directmessage"),
         ("documents", "SELECT token_sha256 FROM documents_documentshare"),
         ("compliance", "SELECT id FROM compliance_filing"),
         ("compliance", "SELECT id FROM compliance_auditrecord"),
@@ -220,12 +227,13 @@ class TestTheRunningSite:
         site = roles.site("site", **more)
         password = make_operator(site)
         site.manage("role", "give", "root@example.com", "compliance officer")
+        stack = ExitStack()
         try:
             site.start()
             assert site.get("/api/health").json()["databases"]["postgresql"] is True
             eventually(lambda: not down(site), seconds=60)
 
-            browser = Browser(site)
+            browser = stack.enter_context(closing(Browser(site)))
             assert browser.sign_in("a wrong one").status_code == 200
             assert browser.sign_in(password).status_code == 302
             made = browser.post("/api/todos", {"title": "Under the right role"})
@@ -256,6 +264,7 @@ class TestTheRunningSite:
             assert ("audit_record.listed",) in roles.installation.sql("compliance", seen)
             assert worker.poll() is None
         finally:
+            stack.close()
             site.stop()
             with pymongo.MongoClient(site.environment["MONGO_URL"]) as client:
                 client.drop_database(client.get_default_database())

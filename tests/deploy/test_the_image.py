@@ -55,7 +55,7 @@ class TestTheComposeFile:
     ) -> None:
         wanted = {spec.variables[0] for spec in SPECS.values()} | {"REDIS_URL", "MONGO_URL"}
 
-        for name in ("release", "web", "worker", "beat"):
+        for name in ("release", "web", "streams", "worker", "beat"):
             assert wanted <= compose["services"][name]["environment"].keys()
 
     def test_no_database_publishes_a_port_and_the_site_does_only_to_this_machine(
@@ -67,8 +67,8 @@ class TestTheComposeFile:
             if "ports" in service
         }
 
-        assert published.keys() == {"web"}
-        assert all(port.startswith("127.0.0.1:") for port in published["web"])
+        assert published.keys() == {"web", "streams"}
+        assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
     def test_what_it_asks_of_the_environment_is_in_the_example(self) -> None:
         asked = set(re.findall(r"\$\{([A-Z_]+)", (DEPLOY / "compose.yaml").read_text()))

@@ -112,7 +112,8 @@ def test_it_serves_says_what_runs_stops_in_order_and_starts_again(start):
     assert server.get("/admin/login/").status_code == 200
     state = ServerSet(server.name).folder / "state.json"
     assert re.search(r'"password": "([^"]+)"', state.read_text())[1] not in server.said
-    for named in ("primary", "others", "replica", "redis", "mongodb", "web", "worker", "beat"):
+    servers = ("primary", "others", "replica", "redis", "mongodb")
+    for named in (*servers, "web", "streams", "worker", "beat"):
         assert re.search(rf"^  {named} ", server.said, re.MULTILINE), named
     login = re.search(r"admin@example.com  (\S+)", server.said)[1]
 

@@ -38,13 +38,11 @@ def shown_and_still_waiting(site: OutboxSite) -> list[Any]:
             for each in client.get_default_database()["users"].find({}, {"_v": 1})
         }
     return [
-        (key, number)
-        for number, key in site.sql("SELECT id, aggregate_id FROM outbox_outboxevent")
-        if number <= versions.get(key, -1)
+        (key, number) for number, key in site.sql(_OF_MONGODB) if number <= versions.get(key, -1)
     ]
 
 
-@pytest.mark.parametrize("kind", ["worker", "drainer"])
+@pytest.mark.parametrize("kind", ["worker", pytest.param("drainer", marks=pytest.mark.long)])
 def test_one_that_is_asked_to_end_finishes_its_batch(site, kind) -> None:
     process = getattr(site, kind)()
     if kind == "worker":
@@ -81,6 +79,7 @@ def test_sessions_are_kept_from_one_task_to_the_next(site) -> None:
     assert before <= sessions(site)
 
 
+_OF_MONGODB = "SELECT id, aggregate_id FROM outbox_outboxevent WHERE sink = 'mongodb'"
 _KNOCK = (
     "INSERT INTO outbox_outboxevent (sink, shard, aggregate_type, aggregate_id, event_type)"
     " VALUES ('mongodb', 0, 'user', gen_random_uuid()::text, 'user.updated')"

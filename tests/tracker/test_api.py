@@ -156,7 +156,7 @@ def test_a_report_is_filed_once_per_day(as_ann) -> None:
 
 
 @pytest.mark.parametrize("verb", ["accept", "decline"])
-def test_a_stranger_answers_no_request_of_others(self, ann, ben, as_ann, verb) -> None:
+def test_a_stranger_answers_no_request_of_others(ann, ben, as_ann, verb) -> None:
     as_ann("POST", f"/api/friends/{ben.pk}/request")
     stranger = Caller(somebody("Stranger"))
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests.browsing import DESK, PHONE, a_page, chromium, needs_chromium, too_wide
 from tests.waiting import eventually
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium on PATH or in CHROMIUM."),
-]
+pytestmark = needs_chromium
 ADDRESS, PASSWORD = "browser@example.org", "only-for-this-test-run"
 PAGES = ("", "leaderboard", "leaderboard?period=friends", "friends", "search?q=an", "analytics")
-DESK = {"width": 1280, "height": 900}
-PHONE = {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
@@ -38,28 +30,19 @@ def seeded(site):
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as made:
         yield made
-        made.close()
 
 
 @pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
 def page(request, browser, seeded) -> Iterator[Page]:
     """Sign in; whatever the console says is a failure."""
-    context = browser.new_context(
-        base_url=seeded.url(""), viewport=request.param or {"width": 1280, "height": 900}
-    )
-    opened = context.new_page()
-    said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
+    context, opened, said = a_page(browser, seeded.url(""), request.param)
     opened.goto("/tracker/")
     opened.get_by_label("E-mail address").fill(ADDRESS)
     opened.get_by_label("Password").fill(PASSWORD)
-    opened.get_by_role("button", name="Log in").click()
+    opened.get_by_role("button", name="Sign in").click()
     expect(opened).to_have_title("Today – Polystore")
-    said.clear()  # the admin's own pages are not ours to judge
     yield opened
     context.close()
     assert said == []
@@ -70,8 +53,7 @@ def test_every_page_fits_and_is_quiet(page: Page) -> None:
         answer = page.goto(f"/tracker/{path}")
         assert answer is not None
         assert answer.status == 200
-        over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert over <= 0, f"{path} is {over} px too wide"
+        assert too_wide(page) == 0, path
         expect(page.locator("h1")).to_have_count(1)
 
 

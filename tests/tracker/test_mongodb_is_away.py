@@ -31,11 +31,14 @@ def test_reads_are_served_by_postgresql_and_writes_arrive_later(
     getattr(servers, how)("mongodb")
     during = [as_ann("GET", f"/api/{path}") for path in ASKED]
     again = [as_ann("GET", f"/api/{path}") for path in ASKED]
+    pages = {as_ann("GET", f"/tracker/{path}").content.decode().count("stands in for it")
+             for path in ("leaderboard", "search?q=archer", "analytics")}  # fmt: skip
     written = as_ann("POST", "/api/todos", {"title": "late"})
 
     for answers in (during, again):
         assert [answer.json() for answer in answers] == [answer.json() for answer in before]
         assert {answer["X-Degraded"] for answer in answers} == {"mongodb"}
+    assert pages == {1}
     assert written.status_code == 201
     assert "X-Degraded" not in as_ann("GET", "/api/todos")
 
@@ -44,3 +47,4 @@ def test_reads_are_served_by_postgresql_and_writes_arrive_later(
     deliver()
     assert written.json()["id"] in documents("todos")
     assert "X-Degraded" not in as_ann("GET", "/api/users/leaderboard")
+    assert "stands in for it" not in as_ann("GET", "/tracker/leaderboard").content.decode()

@@ -60,7 +60,7 @@ def test_nobody_is_sent_to_sign_in(client, path, db) -> None:
     answer = method(f"/tracker/{path}")
 
     assert answer.status_code in {302, 405}
-    assert answer["Location"].startswith("/admin/login/")
+    assert answer["Location"].startswith("/account/login/")
     assert not Todo.objects.exists()
 
 

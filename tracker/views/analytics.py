@@ -7,14 +7,13 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 
 from common.errors import PolystoreError
 from tracker.queries.analytics import analytics as counted
 from tracker.views.charts import bars
-from tracker.views.page import page, user_id_of
+from tracker.views.page import page, shown, user_id_of
 
 USUAL_DAYS = 30
 
@@ -40,7 +39,7 @@ def analytics(request: HttpRequest) -> HttpResponse:
         if error.status >= 500:
             raise
         context["refused"] = f"{error.detail} {error.remedy}"
-        return render(request, "tracker/analytics.html", context, status=error.status)
+        return shown(request, "tracker/analytics.html", context, status=error.status)
     context["found"] = found
     context["charts"] = [
         bars("Todos completed", "todos", [(day.day, day.todos_completed) for day in found.days]),
@@ -49,7 +48,7 @@ def analytics(request: HttpRequest) -> HttpResponse:
         bars("Hours reported", "h", [(day.day, day.hours_reported) for day in found.days]),
         bars("Mood", "of 5", [(day.day, day.mood) for day in found.days], top=5),
     ]
-    return render(request, "tracker/analytics.html", context)
+    return shown(request, "tracker/analytics.html", context)
 
 
 def _day(text: str | None) -> dt.date | None:

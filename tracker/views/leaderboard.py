@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils import timezone
 
 from tracker.queries.leaderboard import Period
 from tracker.queries.leaderboard import leaderboard as ranked
-from tracker.views.page import page, user_id_of
+from tracker.views.page import page, shown, user_id_of
 
 PERIODS = {Period.ALL: "All time", Period.WEEK: "This week", Period.FRIENDS: "Friends"}
 
@@ -25,4 +24,4 @@ def leaderboard(request: HttpRequest) -> HttpResponse:
         cursor=request.GET.get("cursor") or None,
     )
     context = {"board": board, "periods": list(PERIODS.items()), "here": "leaderboard"}
-    return render(request, "tracker/leaderboard.html", context)
+    return shown(request, "tracker/leaderboard.html", context)

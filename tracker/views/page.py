@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -10,12 +10,13 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, resolve_url
+from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from common.errors import PolystoreError
+from databases import causality
 
 View = Callable[..., HttpResponse]
 
@@ -23,6 +24,15 @@ View = Callable[..., HttpResponse]
 def page(view: View) -> View:
     """Show a page to whoever is signed in; others are sent to sign in."""
     return require_safe(never_cache(login_required(view)))
+
+
+def shown(
+    request: HttpRequest, template: str, context: Mapping[str, Any], *, status: int = 200
+) -> HttpResponse:
+    """Render a page; where a store does not answer and another one stands in, it says so."""
+    state = causality.current()
+    degraded = state is not None and bool(state.degraded)
+    return render(request, template, {**context, "degraded": degraded}, status=status)
 
 
 def deed(view: Callable[..., str]) -> View:

@@ -7,13 +7,12 @@ from urllib.parse import quote
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils import timezone
 
 from tracker.queries import own
 from tracker.queries.search import SearchTooShort, search_people
 from tracker.services import friends as services
-from tracker.views.page import deed, page, user_id_of
+from tracker.views.page import deed, page, shown, user_id_of
 
 SAID = {
     "request": (services.request_friendship, "Your request is sent."),
@@ -39,7 +38,7 @@ def friends(request: HttpRequest) -> HttpResponse:
         "others": [one for one in found.items if one.status in {"declined", "blocked"}],
         "here": "friends",
     }
-    return render(request, "tracker/friends.html", context)
+    return shown(request, "tracker/friends.html", context)
 
 
 @deed
@@ -68,4 +67,4 @@ def search(request: HttpRequest) -> HttpResponse:
             )
         except SearchTooShort:
             context["too_short"] = True
-    return render(request, "tracker/search.html", context)
+    return shown(request, "tracker/search.html", context)

@@ -6,7 +6,6 @@ import datetime as dt
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils import timezone
 
 from tracker.models import Timer, Todo
@@ -14,7 +13,7 @@ from tracker.queries import own
 from tracker.queries.own import TodoFilter
 from tracker.services import reports, timers, todos
 from tracker.views.forms import ReportForm, TimerForm, TodoForm, cleaned
-from tracker.views.page import deed, page, user_id_of
+from tracker.views.page import deed, page, shown, user_id_of
 
 SHOWN = 50
 DONE_SHOWN = 10
@@ -43,7 +42,7 @@ def today(request: HttpRequest) -> HttpResponse:
         "priorities": Todo.Priority.choices,
         "here": "today",
     }
-    return render(request, "tracker/today.html", context)
+    return shown(request, "tracker/today.html", context)
 
 
 @deed

@@ -1,4 +1,4 @@
-"""Stand before the library's command of this name, which prints secrets and tells no audit trail."""
+"""Stand before the library's command of this name, which tells no audit trail."""
 
 from __future__ import annotations
 

@@ -165,6 +165,7 @@ def test_the_metadata_is_what_the_standard_wants(site, metadata) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield made
@@ -187,8 +188,8 @@ class TestInABrowser:
         assert said == []
 
     def sign_in(self, page: Page) -> None:
-        page.get_by_label("E-mail address").fill(ADDRESS)
-        page.get_by_label("Password").fill(PASSWORD)
+        page.locator("input[name=login]").fill(ADDRESS)
+        page.locator("input[name=password]").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
 
     @pytest.mark.parametrize("kind", ["server", "phone"])
@@ -230,7 +231,7 @@ class TestInABrowser:
     def test_people_make_use_and_revoke_tokens_of_their_own(self, page, site) -> None:
         page.goto("/account/tokens/")
         self.sign_in(page)
-        page.get_by_label("Name").fill("My script")
+        page.get_by_label("Name", exact=True).fill("My script")
         page.get_by_label("Valid for").select_option("30")
         page.get_by_label("See and change your todos").check()
         page.get_by_role("button", name="Make the token").click()

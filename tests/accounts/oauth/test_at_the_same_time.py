@@ -75,7 +75,7 @@ def test_families_do_not_wait_for_each_other() -> None:
     user, app = a_user(), an_app()
     codes = [app.code_from(signed_in(user)) for _ in range(AT_ONCE)]
 
-    answers = at_once(*[lambda code=code: app.swap(code) for code in codes])  # type: ignore[misc]
+    answers = at_once(*[lambda code=code: app.swap(code) for code in codes])
 
     assert outcome(answers) == [200] * AT_ONCE
     assert AuthorizationCode.objects.filter(used_at=None).count() == 0

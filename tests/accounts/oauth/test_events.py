@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,35 +12,14 @@ from django.utils import timezone
 from accounts.models import Authorization, Client
 from accounts.oauth.services import clients, personal
 from accounts.oauth.services.authorizations import end_authorizations
-from outbox import registry
 from outbox.models import OutboxEvent
-from outbox.registry import Consumer, subscribe
 from tests.accounts.oauth.flows import a_machine, an_app
-from tests.people import a_user
+from tests.people import a_superuser, a_user, signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SINK = "compliance"
 
 
-@pytest.fixture(autouse=True)
-def an_audit_trail() -> Iterator[None]:
-    """Subscribe somebody, and take them away again."""
-    known = dict(registry._registry.consumers)
-    subscribe(
-        Consumer(
-            name="trail_of_the_test",
-            app_label=SINK,
-            aggregate_types=frozenset({"client", "token"}),
-            handle=lambda _: None,
-        )
-    )
-    yield
-    registry._registry.consumers.clear()
-    registry._registry.consumers.update(known)
-    registry._registry.sinks.clear()
-
-
-def told() -> list[tuple[str, dict[str, Any]]]:
+def told() -> list[tuple[str, Any]]:
     rows = OutboxEvent.objects.filter(aggregate_type__in=["client", "token"]).order_by("id")
     return [(row.type, row.payload) for row in rows]
 
@@ -70,13 +48,29 @@ def test_the_life_of_tokens_is_told_with_ids_and_scopes() -> None:
 
     events = told()[1:]
     assert [kind for kind, _ in events] == ["token.issued", "token.issued", "token.revoked"]
-    assert events[0][1] == {
+    wanted = {
         "kind": "oauth",
         "client_id": app.row.client_id,
         "user_id": str(user.pk),
         "scopes": ["tracker"],
         "grant_type": "authorization_code",
     }
+    assert {name: events[0][1][name] for name in wanted} == wanted
+
+
+def test_who_ended_somebody_elses_token_is_told() -> None:
+    user, root = a_user(), a_superuser()
+    an_app().tokens(user)
+    chosen = Authorization.objects.get()
+
+    signed_in(root).post(
+        "/admin/accounts/authorization/",
+        {"action": "end", "_selected_action": [str(chosen.pk)]},
+    )
+
+    kind, payload = told()[-1]
+    assert kind == "token.revoked"
+    assert (payload["actor_id"], payload["user_id"]) == (str(root.pk), str(user.pk))
 
 
 def test_each_reuse_is_told() -> None:

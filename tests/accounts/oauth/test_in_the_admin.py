@@ -9,7 +9,14 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
-from accounts.models import AccessToken, Authorization, Client, PersonalToken, RefreshToken
+from accounts.models import (
+    AccessToken,
+    Authorization,
+    AuthorizationCode,
+    Client,
+    PersonalToken,
+    RefreshToken,
+)
 from accounts.models.oauth import checksum_of
 from accounts.oauth.services.personal import create_token
 from tests.accounts.oauth.flows import CALLBACK, App, a_machine, an_app, call
@@ -209,13 +216,14 @@ class TestTokens:
     @pytest.mark.parametrize("model", LOOKED_AT)
     def test_are_looked_at_without_their_checksums(self, tokens, model) -> None:
         browser = signed_in(a_superuser())
-        row = {
+        kinds: dict[str, Any] = {
             "authorization": Authorization,
-            "authorizationcode": Authorization.authorizationcodes.rel.related_model,  # type: ignore[attr-defined]
+            "authorizationcode": AuthorizationCode,
             "accesstoken": AccessToken,
             "refreshtoken": RefreshToken,
             "personaltoken": PersonalToken,
-        }[model].objects.get()
+        }
+        row = kinds[model].objects.get()
 
         for address in ("", f"{row.pk}/change/"):
             page = browser.get(f"/admin/accounts/{model}/{address}")
@@ -226,8 +234,11 @@ class TestTokens:
 
     @pytest.mark.parametrize("model", ["authorization", "accesstoken", "refreshtoken"])
     def test_of_applications_are_ended_with_their_family(self, tokens, model) -> None:
-        rows = {"authorization": Authorization, "accesstoken": AccessToken}
-        row = rows.get(model, RefreshToken).objects.get()
+        row: Any = {
+            "authorization": Authorization.objects,
+            "accesstoken": AccessToken.objects,
+            "refreshtoken": RefreshToken.objects,
+        }[model].get()
 
         page = act(signed_in(a_superuser()), "end", model, row)
 

@@ -22,8 +22,6 @@ from tests.homes import databases_of
 from tests.people import PASSWORD, a_superuser, a_user, an_operator, signed_in, with_role
 
 pytestmark = pytest.mark.django_db(databases=["default"])
-TO_COME = {"accounts.session"}
-"""Named by roles before they are installed."""
 
 
 def permissions_of(role: str) -> set[str]:
@@ -96,7 +94,7 @@ def test_every_place_that_a_role_names_exists() -> None:
     labels = {config.label for config in apps.get_app_configs()}
     models = {model._meta.label_lower for model in apps.get_models(include_auto_created=True)}
 
-    assert {place for place in places if place not in labels | models} <= TO_COME
+    assert {place for place in places if place not in labels | models} == set()
 
 
 class TestANewUser:

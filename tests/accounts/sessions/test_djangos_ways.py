@@ -242,3 +242,43 @@ def test_expired_rows_are_cleared_away(clear) -> None:
 
     clear()
     assert [row.key_hash for row in Session.objects.all()] == [hash_of(kept)]
+
+
+def test_scripts_and_other_sites_do_not_get_the_cookie() -> None:
+    user = a_superuser()
+    client = Client()
+    client.post("/admin/login/", {"username": user.email, "password": PASSWORD})
+
+    cookie = client.cookies["sessionid"]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"
+
+
+def test_an_expiry_of_its_own_is_kept() -> None:
+    session = SessionStore()
+    session.set_expiry(60)
+    session.save()
+
+    left = Session.objects.get().expires_at - timezone.now()
+    assert 50 < left.total_seconds() <= 60
+    assert not SessionStore(session.session_key).get_expire_at_browser_close()
+
+
+def test_a_session_may_end_with_the_browser() -> None:
+    session = stored(colour="red")
+    session.set_expiry(0)
+    session.save()
+
+    assert SessionStore(session.session_key).get_expire_at_browser_close()
+
+
+def test_flushing_ends_it_and_begins_another() -> None:
+    session = stored(colour="red")
+    before = session.session_key
+    session.flush()
+    session["colour"] = "blue"
+    session.save()
+
+    assert SessionStore(before).get("colour") is None
+    assert session.session_key not in {None, before}
+    assert Session.objects.count() == 1

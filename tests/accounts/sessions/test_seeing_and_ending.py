@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -33,7 +34,7 @@ def there(ann) -> Client:
     return signed_in(ann)
 
 
-def listed(client: Client, query: str = "") -> dict[str, object]:
+def listed(client: Client, query: str = "") -> Any:
     answer = client.get(SESSIONS + query)
     assert answer.status_code == 200, answer.content
     return answer.json()
@@ -41,7 +42,7 @@ def listed(client: Client, query: str = "") -> dict[str, object]:
 
 def told() -> list[str]:
     """Return the reasons of the sessions' events."""
-    rows = OutboxEvent.objects.filter(aggregate_type="session", event_type="session.ended")
+    rows = OutboxEvent.objects.filter(aggregate_type="session", type="session.ended")
     return [row.payload["reason"] for row in rows]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import Any
 
 import pytest
 import redis as driver
 from django.conf import settings
 
-from accounts.sessions import vouching
+from accounts.sessions import reading, vouching
 from accounts.sessions.entries import Entry, sealed
 from accounts.sessions.memory import EVERYTHING, NEWS_SECONDS, Memory
 
@@ -32,7 +33,7 @@ def _clear(client: driver.Redis) -> None:
         client.delete(key)
 
 
-def an_entry(**changes: object) -> Entry:
+def an_entry(**changes: Any) -> Entry:
     made = Entry(
         id=USER, key_hash=KEY, user_id=USER, values={"colour": "red"}, version=1, seen=0,
         expires_at=time.time() + 60, last_seen_at=time.time(), user={"id": USER}, lasting=True,
@@ -40,8 +41,8 @@ def an_entry(**changes: object) -> Entry:
     return dataclasses.replace(made, **changes)
 
 
-def tell(*names: str, everything: bool = False, **listener: object) -> vouching.Heard:
-    given = {"begun": "", "joined": False, "heard": ""} | listener
+def tell(*names: str, everything: bool = False, **listener: Any) -> vouching.Heard:
+    given: dict[str, Any] = {"begun": "", "joined": False, "heard": ""} | listener
     found = vouching.tell(names, everything=everything, **given)
     assert found is not None
     return found
@@ -165,6 +166,27 @@ def test_a_text_of_another_session_or_without_our_signature_is_none(client) -> N
 
     client.hset(f"{vouching.PREFIX}entry:{KEY}", "text", '{"user_id": "somebody"}')
     assert ask().entry is None
+
+
+class TestAlone:
+    """While a process cannot ask the primary, though it may be there."""
+
+    def alone(self, *, heard_seconds_ago: float) -> bool:
+        with driver.Redis.from_url(settings.REDIS_URL) as made:
+            now = int(ask().asked)
+            last = now - int(heard_seconds_ago * 1e6)
+            made.hset(f"{vouching.PREFIX}watch", mapping={"since": "1", "last": str(last)})
+        kept()
+        answer = ask()
+        assert answer.entry is not None
+        return reading._redis_knows(answer, answer.entry)
+
+    def test_it_is_believed_while_somebody_else_hears_the_primary(self) -> None:
+        assert self.alone(heard_seconds_ago=0.1)
+
+    def test_it_is_not_believed_while_nobody_hears_and_nothing_says_that_it_is_down(self) -> None:
+        assert not self.alone(heard_seconds_ago=2)
+        assert not self.alone(heard_seconds_ago=60)
 
 
 class TestThoseWhoListen:

@@ -94,7 +94,7 @@ class TestABackupThatIsKilled:
         installation, _ = kept
         folder = tmp_path / "backup"
         partial = tmp_path / "backup.partial"
-        # pg_dump waits for the table: the command is killed in the middle of its work.
+        # Its rows are being counted: the command is killed in the middle of its work.
         blocker = "BEGIN; LOCK TABLE pair_left IN ACCESS EXCLUSIVE MODE"
         with psycopg.connect(installation.url("default")) as session:
             session.execute(blocker)

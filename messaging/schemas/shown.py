@@ -9,7 +9,7 @@ from accounts.queries import NOBODY
 from messaging.queries.rooms import ConversationSeen, ServerSeen, names_of
 from messaging.queries.standing import Kind
 from messaging.queries.unread import unread_in_channels, unread_in_conversations
-from messaging.schemas import (
+from messaging.schemas.wire import (
     ChannelAnswer,
     ConversationAnswer,
     MemberAnswer,

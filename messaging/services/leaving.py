@@ -1,0 +1,66 @@
+"""What messaging keeps of people, for their export and their leaving."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import Q
+
+from accounts.leaving.registry import Holder, Leaver
+from accounts.leaving.rows import delete_rows_of, rows_of, rows_where, some_keys
+from messaging.models import (
+    Channel,
+    ConversationMember,
+    DirectMessage,
+    GroupMessage,
+    Membership,
+    ReadMarker,
+)
+from messaging.policies import NotAllowed
+from messaging.queries.standing import MessageNotFound
+from messaging.services.messages import delete_message
+
+_INNER: Final = ("rank", "request", "fingerprint", "search")
+
+
+def forget_person(leaver: Leaver) -> None:
+    """Delete what a person wrote, in both stores, and up to where they have read.
+
+    What they wrote in rooms that they left before stays, without a name.
+    """
+    for model, wanted in _written_by(leaver.user_id):
+        for keys in some_keys(model, wanted & Q(deleted=False)):
+            for message_id in keys:
+                _delete(leaver.user_id, message_id)
+    delete_rows_of(ReadMarker, "user_id", user_id=leaver.user_id)
+
+
+def _delete(user_id: UUID, message_id: UUID) -> None:
+    try:
+        delete_message(user_id=user_id, message_id=message_id)
+    except (MessageNotFound, NotAllowed):
+        return
+
+
+def _written_by(user_id: UUID) -> tuple[tuple[Any, Q], ...]:
+    """Return the kinds of messages, and which of them, found by the rooms: they have the index."""
+    conversations = ConversationMember.objects.filter(user_id=user_id).values("conversation_id")
+    servers = Membership.objects.filter(user_id=user_id).values("server_id")
+    channels = Channel.objects.filter(server_id__in=servers).values("pk")
+    return (
+        (DirectMessage, Q(conversation_id__in=conversations, author_id=user_id)),
+        (GroupMessage, Q(channel_id__in=channels, author_id=user_id)),
+    )
+
+
+HOLDER: Final = Holder(
+    app_label="messaging",
+    sections={
+        "directMessages": lambda user_id: rows_where(*_written_by(user_id)[0], without=_INNER),
+        "groupMessages": lambda user_id: rows_where(*_written_by(user_id)[1], without=_INNER),
+        "conversations": lambda user_id: rows_of(ConversationMember, "user_id", user_id=user_id),
+        "servers": lambda user_id: rows_of(Membership, "user_id", user_id=user_id),
+    },
+    forget=forget_person,
+)

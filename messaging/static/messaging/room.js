@@ -1,0 +1,237 @@
+"use strict";
+// One room: history, sending, editing, deleting, live updates; polls while there is no stream.
+(() => {
+  const room = JSON.parse(document.getElementById("room").textContent);
+  const list = document.getElementById("messages");
+  const history = document.getElementById("history");
+  const older = document.getElementById("older");
+  const state = document.getElementById("state");
+  const form = document.getElementById("write");
+  const content = document.getElementById("content");
+  const path = `/api/rooms/${room.id}`;
+  const POLL = 4000;
+  const known = new Map(); // id → message, the newest state of each
+  let read = "";
+  let polling = null;
+
+  const token = () => (document.cookie.match(/(?:^|; )csrftoken=([^;]*)/) || [])[1] || "";
+
+  // A UUIDv7: the same message sent again with it is stored once, whichever database takes it.
+  const newKey = () => {
+    const bytes = crypto.getRandomValues(new Uint8Array(16));
+    const now = Date.now();
+    for (let place = 0; place < 6; place += 1) bytes[place] = Math.floor(now / 256 ** (5 - place)) % 256;
+    bytes[6] = 0x70 | (bytes[6] & 0x0f);
+    bytes[8] = 0x80 | (bytes[8] & 0x3f);
+    const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+  };
+
+  const say = (text) => { if (state.textContent !== text) state.textContent = text; };
+
+  const call = async (method, address, body, headers = {}) => {
+    const answer = await fetch(address, {
+      method,
+      headers: body || method !== "GET"
+        ? { "Content-Type": "application/json", "X-CSRFToken": token(), ...headers } : headers,
+      body: body ? JSON.stringify(body) : undefined,
+    });
+    say(answer.headers.get("X-Degraded") ? "Some of the site is away; messages go on." : "");
+    const json = answer.status === 204 ? null : await answer.json();
+    if (!answer.ok) throw Object.assign(new Error(json.detail), { status: answer.status });
+    return json;
+  };
+
+  const element = (name, className, text) => {
+    const made = document.createElement(name);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  };
+
+  const action = (label, act) => {
+    const button = element("button", "quiet", label);
+    button.type = "button";
+    button.addEventListener("click", act);
+    return button;
+  };
+
+  const edit = (message, line) => {
+    const field = element("textarea");
+    field.value = message.content;
+    field.maxLength = 4000;
+    field.setAttribute("aria-label", "Edit message");
+    const save = action("Save", async () => {
+      try { show([await call("PATCH", `/api/messages/${message.id}`, { content: field.value, fileUrl: message.fileUrl })]); }
+      catch (error) { say(error.message); }
+    });
+    line.replaceChildren(field, save, action("Cancel", () => line.replaceWith(lineOf(message))));
+    field.focus();
+  };
+
+  const remove = async (message) => {
+    try {
+      await call("DELETE", `/api/messages/${message.id}`);
+      show([{ ...message, deleted: true, content: "", fileUrl: null, updatedAt: new Date().toISOString() }]);
+    } catch (error) { say(error.message); }
+  };
+
+  const lineOf = (message) => {
+    const mine = message.memberId === room.memberId;
+    const line = element("li", mine ? "mine" : "");
+    line.id = `m-${message.id}`;
+    const head = element("div");
+    const time = element("time", "", new Date(message.createdAt).toLocaleString());
+    time.dateTime = message.createdAt;
+    head.append(element("span", "who", message.member.profile.name), " ", time);
+    if (message.updatedAt > message.createdAt && !message.deleted) head.append(" ", element("span", "note", "edited"));
+    line.append(head);
+    if (message.deleted) {
+      line.append(element("p", "text gone", "Deleted"));
+      return line;
+    }
+    line.append(element("p", "text", message.content));
+    if (message.fileUrl) {
+      const link = element("a", "", message.fileUrl);
+      link.href = message.fileUrl;
+      link.rel = "noopener noreferrer";
+      line.append(link);
+    }
+    if (mine) line.append(action("Edit", () => edit(message, line)), " ");
+    if (mine || room.leads) line.append(action("Delete", () => remove(message)));
+    return line;
+  };
+
+  const atEnd = () => history.scrollHeight - history.scrollTop - history.clientHeight < 60;
+
+  const place = (line, id) => {
+    const later = [...list.children].find((other) => other.id.slice(2) > id);
+    list.insertBefore(line, later || null);
+  };
+
+  // Puts each message in its place, by id; an older state of one never replaces a newer one.
+  const show = (messages) => {
+    const stay = atEnd();
+    for (const message of messages) {
+      const before = known.get(message.id);
+      if (before && (before.deleted || before.updatedAt >= message.updatedAt)) continue;
+      known.set(message.id, message);
+      const line = lineOf(message);
+      const there = document.getElementById(line.id);
+      if (there) there.replaceWith(line); else place(line, message.id);
+    }
+    if (stay) history.scrollTop = history.scrollHeight;
+    markRead();
+  };
+
+  const markRead = () => {
+    const last = list.lastElementChild && list.lastElementChild.id.slice(2);
+    if (!last || last <= read || document.hidden || !atEnd()) return;
+    read = last;
+    call("PUT", `${path}/read`, { messageId: last }).catch(() => { read = ""; });
+  };
+
+  const loadOlder = async () => {
+    if (!room.next || older.disabled) return;
+    older.disabled = true;
+    try {
+      const page = await call("GET", `${path}/messages?limit=50&before=${encodeURIComponent(room.next)}`);
+      const height = history.scrollHeight - history.scrollTop;
+      room.next = page.next;
+      show(page.items);
+      history.scrollTop = history.scrollHeight - height;
+    } catch (error) { say(error.message); }
+    older.disabled = false;
+    older.hidden = !room.next;
+  };
+
+  const poll = async () => {
+    try {
+      const page = await call("GET", `${path}/messages?limit=100&after=${encodeURIComponent(room.previous)}`);
+      room.previous = page.previous;
+      show(page.items);
+      const latest = await call("GET", `${path}/messages?limit=30`); // edits and deletions
+      show(latest.items);
+    } catch (error) {
+      if (error.status === 404) return leave();
+      say("Not connected; trying again.");
+    }
+    return undefined;
+  };
+
+  const startPolling = () => { polling = polling || setInterval(poll, POLL); };
+  const stopPolling = () => { clearInterval(polling); polling = null; };
+
+  const leave = () => {
+    stopPolling();
+    form.hidden = true;
+    say("You do not belong to this room any more.");
+  };
+
+  let lastEvent = "";
+  const follow = () => {
+    const query = lastEvent ? `?lastEventId=${encodeURIComponent(lastEvent)}` : "";
+    const source = new EventSource(`${path}/stream${query}`, { withCredentials: true });
+    const note = (event) => { if (event.lastEventId) lastEvent = event.lastEventId; };
+    source.addEventListener("alive", (event) => { note(event); if (polling) { stopPolling(); poll(); } });
+    for (const kind of ["message", "edited", "deleted"]) {
+      source.addEventListener(kind, (event) => { note(event); show([JSON.parse(event.data)]); });
+    }
+    source.addEventListener("end", (event) => {
+      source.close();
+      const { reason } = JSON.parse(event.data);
+      if (reason === "membership") return leave();
+      if (reason === "reset") return location.reload();
+      startPolling();
+      return setTimeout(follow, 2000);
+    });
+    source.onerror = () => {
+      startPolling();
+      if (source.readyState === EventSource.CLOSED) setTimeout(follow, 15000);
+    };
+  };
+
+  const send = async (text) => {
+    const key = newKey();
+    for (let trial = 0; ; trial += 1) {
+      try {
+        return await call("POST", `${path}/messages`, { content: text }, { "Idempotency-Key": key });
+      } catch (error) {
+        const again = !error.status || error.status === 503;
+        if (!again || trial === 3) throw error;
+        await new Promise((done) => { setTimeout(done, 400 * (trial + 1)); });
+      }
+    }
+  };
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const text = content.value;
+    if (!text.trim()) return;
+    content.value = "";
+    try {
+      const message = await send(text);
+      history.scrollTop = history.scrollHeight;
+      show([message]);
+    } catch (error) {
+      content.value = content.value || text;
+      say(error.message);
+    }
+    content.focus();
+  });
+  content.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
+  });
+  older.addEventListener("click", loadOlder);
+  history.addEventListener("scroll", () => { if (history.scrollTop < 40) loadOlder(); markRead(); });
+  document.addEventListener("visibilitychange", markRead);
+
+  older.hidden = !room.next;
+  show(room.messages);
+  history.scrollTop = history.scrollHeight;
+  markRead();
+  follow();
+})();

@@ -1,0 +1,116 @@
+"""The ways through both stores: bounded, counted, and never inside a transaction."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.test import override_settings
+
+from databases.stores import mongo
+from databases.transactions import TransactionHeldOpen, atomic_for
+from messaging.stores import (
+    BothStoresDown,
+    check_database_health,
+    sync_to_both_databases,
+    with_mongo_fallback,
+)
+from messaging.stores.doors import CALLS, Mode
+from messaging.stores.mongodb import MongoMessages
+from messaging.stores.postgres import PostgresMessages
+from tests.homes import databases_of
+from tests.messaging.world import opened
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=databases_of("messaging"))
+
+
+def count(operation: str, served_by: str) -> float:
+    return CALLS.labels(operation, served_by)._value.get()
+
+
+def test_mongodb_answers_and_is_counted() -> None:
+    before = count("A_TEST", "mongodb")
+
+    assert with_mongo_fallback(lambda: 1, lambda: 2, "A_TEST") == 1
+    assert count("A_TEST", "mongodb") == before + 1
+
+
+def test_a_fault_of_ours_is_no_outage() -> None:
+    def broken() -> int:
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        with_mongo_fallback(broken, lambda: 2, "A_TEST")
+
+
+def test_neither_runs_inside_a_transaction() -> None:
+    with atomic_for("messaging"):
+        with pytest.raises(TransactionHeldOpen):
+            with_mongo_fallback(lambda: 1, lambda: 2, "A_TEST")
+        with pytest.raises(TransactionHeldOpen):
+            sync_to_both_databases(
+                write_mongo=lambda: 1,
+                copy_to_postgres=lambda _value: None,
+                write_postgres=lambda: 2,
+                operation="A_TEST",
+            )
+
+
+@pytest.mark.parametrize("url", [""])
+def test_without_mongodb_postgresql_serves_and_nothing_is_degraded(url) -> None:
+    with override_settings(MONGO_URL=url):
+        assert with_mongo_fallback(lambda: 1, lambda: 2, "A_TEST") == 2
+        synced = sync_to_both_databases(
+            write_mongo=lambda: 1,
+            copy_to_postgres=lambda _value: None,
+            write_postgres=lambda: 2,
+            operation="A_TEST",
+        )
+        assert (synced.value, synced.mongodb, synced.postgresql) == (2, False, True)
+        eventually(lambda: check_database_health().mode is Mode.NORMAL)
+
+
+@pytest.mark.outage
+def test_a_hanging_mongodb_costs_the_first_half_a_second_and_the_next_nothing(
+    servers, ann, ben
+) -> None:
+    room = opened(ann, ben)
+    store, behind = MongoMessages(), PostgresMessages()
+
+    def read() -> float:
+        begun = time.monotonic()
+        with_mongo_fallback(
+            lambda: store.older(room, than=None, limit=50),
+            lambda: behind.older(room, than=None, limit=50),
+            "A_TEST",
+        )
+        return time.monotonic() - begun
+
+    read()
+    servers.pause("mongodb")
+    first = read()
+    eventually(lambda: mongo.breaker().silent)
+    later = sorted(read() for _ in range(50))
+
+    assert first < 0.8
+    assert later[25] < 0.05
+    servers.resume("mongodb")
+    eventually(lambda: not mongo.breaker().is_open, seconds=30)
+
+
+@pytest.mark.outage
+def test_when_both_are_away_it_is_said(servers) -> None:
+    def away() -> int:
+        with mongo.database() as database:
+            return int(database.command("ping")["ok"])
+
+    def away_too() -> int:
+        PostgresMessages().backlog(most=1)
+        return 1
+
+    servers.stop("mongodb")
+    servers.stop("primary")
+    with pytest.raises(BothStoresDown) as caught:
+        with_mongo_fallback(away, away_too, "A_TEST")
+    assert (caught.value.status, caught.value.retry_after) == (503, 2)

@@ -1,0 +1,173 @@
+"""Both stores are compared as a whole; exactly what differs is found and mended."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from io import StringIO
+from uuid import UUID
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from databases.stores import mongo
+from messaging import tasks
+from messaging.models import DirectMessage, Reconciliation
+from messaging.services import reconciling
+from messaging.services.messages import edit_message, post_message
+from messaging.services.reconciling import Scope, reconcile
+from messaging.stores.mongodb import MongoMessages
+from messaging.stores.postgres import PostgresMessages
+from messaging.stores.versions import next_version
+from tests.homes import databases_of
+from tests.messaging.world import at_once, in_mongodb, in_postgres, opened
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=databases_of("messaging"))
+MESSAGES = 60
+
+
+@pytest.fixture
+def conversation(ann, ben):
+    return opened(ann, ben)
+
+
+@pytest.fixture
+def ids(ann, conversation):
+    posted = [
+        post_message(user_id=ann.pk, room_id=conversation, content=str(n), key=None)
+        for n in range(MESSAGES)
+    ]
+    return [one.state.id for one in posted]
+
+
+@pytest.fixture(autouse=True)
+def small_ranges(monkeypatch):
+    monkeypatch.setattr(reconciling, "IDS", 7)
+    monkeypatch.setattr(reconciling, "LOOK_AGAIN", 0.01)
+
+
+def plant(ids: list[UUID]) -> dict[UUID, str]:
+    """Make the stores differ in every way; return which messages do, and how."""
+    behind, front = PostgresMessages(), MongoMessages()
+    states = behind.states_of(ids)
+    kinds: dict[UUID, str] = {}
+    with mongo.database() as database:
+        for key in ids[0:3]:
+            database["direct_messages"].delete_one({"_id": key})
+            kinds[key] = "missing in mongodb"
+    DirectMessage.objects.using("default").filter(id__in=ids[10:13]).delete()
+    kinds |= dict.fromkeys(ids[10:13], "missing in postgresql")
+    for key in ids[20:23]:
+        old = states[key]
+        behind.put([old.edited(content="new", file_url="", version=next_version())])
+        kinds[key] = "older in mongodb"
+    for key in ids[30:33]:
+        front.put([states[key].edited(content="new", file_url="", version=next_version())])
+        kinds[key] = "older in postgresql"
+    for key in ids[40:43]:
+        behind.put([states[key].as_deleted(next_version())])
+        front.put([states[key].edited(content="later", file_url="", version=next_version())])
+        kinds[key] = "deleted in postgresql alone"
+    for key in ids[57:60]:
+        front.put([states[key].as_deleted(next_version())])
+        kinds[key] = "deleted in mongodb alone"
+    return kinds
+
+
+def test_what_differs_is_named_and_mended(ids) -> None:
+    planted = plant(ids)
+    found: dict[UUID, str] = {}
+
+    report = reconcile(
+        scope=Scope(),
+        at=timezone.now(),
+        found=lambda one: found.update({one.id: one.kind}),
+    )
+
+    assert found == planted
+    assert (report.compared, report.differences, report.mended) == (MESSAGES, 18, 18)
+    assert in_mongodb() == in_postgres()
+    assert len(in_mongodb()) == MESSAGES
+    assert {rank[0] for key, (rank, _) in in_mongodb().items() if key in ids[40:43]} == {"1"}
+    assert reconcile(scope=Scope(), at=timezone.now()).differences == 0
+
+
+def test_a_look_changes_nothing(ids) -> None:
+    planted = plant(ids)
+    before = in_mongodb(), in_postgres()
+
+    with pytest.raises(SystemExit) as ended:
+        call_command("reconcile_messages", "--check", stdout=StringIO())
+
+    assert ended.value.code == 1
+    assert (in_mongodb(), in_postgres()) == before
+    out = StringIO()
+    call_command("reconcile_messages", "--json", stdout=out)
+    answer = json.loads(out.getvalue())
+    assert answer["mended"] == answer["differences"] == len(planted)
+    assert {one["id"]: one["kind"] for one in answer["messages"]} == {
+        str(key): kind for key, kind in planted.items()
+    }
+    call_command("reconcile_messages", "--check", stdout=StringIO())
+
+
+def test_one_conversation_or_one_time_alone(ann, ben, cleo, ids, conversation) -> None:
+    other = opened(ann, cleo)
+    elsewhere = post_message(user_id=ann.pk, room_id=other, content="x", key=None).state
+    DirectMessage.objects.using("default").filter(id__in=[ids[0], ids[-1], elsewhere.id]).delete()
+
+    assert reconcile(scope=Scope(conversation_id=other), at=timezone.now()).mended == 1
+    since = timezone.now() + dt.timedelta(hours=1)
+    assert reconcile(scope=Scope(since=since), at=timezone.now()).compared == 0
+    assert reconcile(scope=Scope(), at=timezone.now()).mended == 2
+
+
+def test_a_run_that_was_ended_goes_on(ids) -> None:
+    plant(ids)
+    Reconciliation.objects.create(began_at=timezone.now(), scope="all", after=str(ids[29]))
+
+    report = reconcile(scope=Scope(), at=timezone.now(), resume=True)
+
+    assert (report.compared, report.differences) == (30, 9)
+    assert Reconciliation.objects.get().ended_at is not None
+
+
+def test_writers_meanwhile_are_no_difference(ann, conversation, ids) -> None:
+    def write() -> None:
+        for number in range(20):
+            posted = post_message(
+                user_id=ann.pk, room_id=conversation, content=str(number), key=None
+            )
+            edit_message(user_id=ann.pk, message_id=posted.state.id, content="edited")
+
+    def compare() -> int:
+        return sum(
+            reconcile(scope=Scope(), at=timezone.now(), repair=False).differences for _ in range(3)
+        )
+
+    results = at_once(write, write, compare)
+
+    assert results == [None, None, 0]
+    assert in_mongodb() == in_postgres()
+
+
+def test_beat_compares_by_itself_and_forgets_old_runs(ids) -> None:
+    plant(ids)
+    Reconciliation.objects.create(
+        began_at=timezone.now() - dt.timedelta(days=40), ended_at=timezone.now(), scope="old"
+    )
+    DirectMessage.objects.using("default").filter(id=ids[5]).delete()
+    Reconciliation.objects.all().delete()
+
+    tasks.reconcile_recent()
+
+    assert in_mongodb() == in_postgres()
+    assert Reconciliation.objects.get().mended == 19
+
+
+def test_bad_use_is_told_apart() -> None:
+    for arguments in (["--rate", "-1"], ["--conversation", "x"], ["--since", "soon"]):
+        with pytest.raises(CommandError) as refused:
+            call_command("reconcile_messages", *arguments)
+        assert refused.value.returncode == 2 or "argument" in str(refused.value)

@@ -1,0 +1,231 @@
+"""Live updates: everything once, a resumed stream without a gap, nobody who does not belong."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from django.test import override_settings
+from django.utils import timezone
+
+from common.ids import uuid7
+from config.asgi import application
+from databases.stores import redis
+from messaging.services import streaming
+from messaging.services.messages import delete_message, edit_message, post_message
+from messaging.services.rooms import remove_from_conversation
+from messaging.stores.mongodb import MongoMessages
+from tests.homes import databases_of
+from tests.messaging.world import made, opened
+from tests.people import signed_in
+from tests.running_site import free_port
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=databases_of("messaging"))
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Serve the ASGI application in a thread of the tests."""
+    port = free_port()
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application, host="127.0.0.1", port=port, log_config=None, lifespan="off", ws="none"
+        )
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    eventually(lambda: server.started)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = server.force_exit = True
+    thread.join()
+
+
+class Stream:
+    """An open stream, read by a thread."""
+
+    def __init__(self, address: str, room_id: Any, user: Any, last: str = "") -> None:
+        headers = {"Last-Event-ID": last} if last else {}
+        self.events: queue.Queue[tuple[str, str, dict[str, Any]]] = queue.Queue()
+        cookies = {name: morsel.value for name, morsel in signed_in(user).cookies.items()}
+        self.client = httpx.Client(cookies=cookies, timeout=30)
+        self.context = self.client.stream(
+            "GET", f"{address}/api/rooms/{room_id}/stream", headers=headers
+        )
+        self.response = self.context.__enter__()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        if self.response.status_code == 200:
+            self.thread.start()
+            self.last = ""
+
+    def _read(self) -> None:
+        fields: dict[str, str] = {}
+        with contextlib.suppress(httpx.HTTPError, httpx.StreamError):
+            for line in self.response.iter_lines():
+                if line:
+                    name, _, value = line.partition(": ")
+                    fields[name] = value
+                elif fields:
+                    if "event" in fields:
+                        event = (fields["event"], fields.get("id", ""), json.loads(fields["data"]))
+                        self.events.put(event)
+                    fields = {}
+        self.events.put(("closed", "", {}))
+
+    def next(self, *, seconds: float = 15.0) -> tuple[str, str]:
+        """Return the next event's kind and content."""
+        while True:
+            kind, event_id, data = self.events.get(timeout=seconds)
+            self.last = event_id or self.last
+            if kind != "alive":
+                return kind, data.get("content", data.get("reason", ""))
+
+    def opened(self) -> Stream:
+        assert self.response.status_code == 200, self.response.read()
+        kind, self.last, _ = self.events.get(timeout=15)
+        assert kind == "alive"
+        return self
+
+    def close(self) -> None:
+        self.context.__exit__(None, None, None)
+        self.client.close()
+
+
+@pytest.fixture
+def streams(address):
+    """Return a function that opens streams, and close them all."""
+    made_ones: list[Stream] = []
+
+    def make(room_id: Any, user: Any, last: str = "") -> Stream:
+        made_ones.append(Stream(address, room_id, user, last))
+        return made_ones[-1]
+
+    yield make
+    for one in made_ones:
+        one.close()
+
+
+def post(user, room_id, content):
+    return post_message(user_id=user.pk, room_id=room_id, content=content, key=None).state
+
+
+def test_what_is_written_edited_and_deleted_is_told(streams, ann, ben, cleo) -> None:
+    room, other = opened(ann, ben), opened(ann, cleo)
+    stream = streams(room, ben).opened()
+
+    post(ann, other, "elsewhere")
+    message = post(ann, room, "Hello")
+    assert stream.next() == ("message", "Hello")
+    edit_message(user_id=ann.pk, message_id=message.id, content="Bye")
+    assert stream.next() == ("edited", "Bye")
+    delete_message(user_id=ann.pk, message_id=message.id)
+    assert stream.next() == ("deleted", "")
+
+
+def test_a_stream_that_broke_goes_on_without_a_gap(streams, ann, ben) -> None:
+    room = opened(ann, ben)
+    stream = streams(room, ben).opened()
+    first = post(ann, room, "first")
+    assert stream.next() == ("message", "first")
+    stream.close()
+
+    post(ann, room, "second")
+    edit_message(user_id=ann.pk, message_id=first.id, content="edited")
+    again = streams(room, ben, last=stream.last)
+    seen = {again.next()[1] for _ in range(2)}
+    assert seen == {"second", "edited"}
+    post(ann, room, "third")
+    assert again.next() == ("message", "third")
+
+
+def test_what_nobody_announced_is_told_from_the_database(streams, ann, ben, monkeypatch) -> None:
+    monkeypatch.setattr(streaming, "LOOK_SECONDS", 0.3)
+    room = opened(ann, ben)
+    stream = streams(room, ben).opened()
+    message = post(ann, room, "announced")
+    MongoMessages().create(message._replace(id=uuid7(), content="in silence"))
+
+    assert {stream.next()[1] for _ in range(2)} == {"announced", "in silence"}
+
+
+def test_who_does_not_belong_gets_no_stream(streams, address, ann, ben, cleo) -> None:
+    room = opened(ann, ben)
+
+    assert streams(room, cleo).response.status_code == 404
+    assert httpx.get(f"{address}/api/rooms/{room}/stream").status_code == 401
+    refused = streams(room, ben, last="x").response
+    assert refused.status_code == 422
+    assert json.loads(refused.read())["code"] == "pagination.cursor_invalid"
+
+
+def test_who_is_removed_is_told_and_hears_no_more(streams, ann, ben, cleo) -> None:
+    room = opened(ann, ben, cleo, title="Three")
+    stream = streams(room, ben).opened()
+
+    remove_from_conversation(
+        user_id=ann.pk, conversation_id=room, other_id=ben.pk, at=timezone.now()
+    )
+
+    assert stream.next() == ("end", "membership")
+    assert stream.next() == ("closed", "")
+
+
+def test_the_other_processes_send_callers_there(as_ann, room) -> None:
+    path = room.replace("messages", "stream")
+
+    assert made(as_ann("GET", path), 503)["code"] == "messaging.streams_elsewhere"
+    with override_settings(STREAM_URL="https://live.example"):
+        answer = as_ann("GET", path)
+    assert (answer.status_code, answer["Location"]) == (307, f"https://live.example{path}")
+
+
+@pytest.mark.outage
+def test_without_redis_streams_end_and_come_back_without_a_gap(streams, servers, ann, ben) -> None:
+    room = opened(ann, ben)
+    stream = streams(room, ben).opened()
+    servers.stop("redis")
+
+    assert stream.next() == ("end", "redis")
+    post(ann, room, "meanwhile")
+    assert streams(room, ben).response.status_code == 503
+    servers.start("redis")
+    eventually(lambda: not redis.breaker().is_open, seconds=30)
+    again = streams(room, ben, last=stream.last)
+    assert again.next() == ("message", "meanwhile")
+
+
+def test_many_streams_hold_no_connection_and_leave_nothing_behind(
+    streams, ann, ben, address
+) -> None:
+    room = opened(ann, ben)
+    before = _descriptors()
+    many = [streams(room, ben).opened() for _ in range(30)]
+    from databases.backend.wrapper import open_pools
+
+    def lent() -> int:
+        stats = open_pools()["default"].get_stats()
+        return int(stats["pool_size"] - stats["pool_available"])
+
+    eventually(lambda: lent() <= 1)  # this thread's own
+    begun = time.monotonic()
+    post(ann, room, "to all")
+    assert {stream.next() for stream in many} == {("message", "to all")}
+    assert time.monotonic() - begun < 10
+    for stream in many:
+        stream.close()
+    gc.collect()
+    eventually(lambda: _descriptors() <= before + 12, seconds=20)
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))

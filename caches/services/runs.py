@@ -170,13 +170,14 @@ def find(run_id: uuid.UUID) -> Run | None:
 
 
 class _Written(Progress):
-    """Writes progress into the run's row, at most once a second, and hands it on."""
+    """Writes progress into the run's row, once a second and where a part begins; hands it on."""
 
     def __init__(self, run: Run, onward: Progress) -> None:
         self._run = run
         self._onward = onward
         self._written_at = dt.datetime.min.replace(tzinfo=dt.UTC)
         self._news: dict[str, object] = {}
+        self._names_states = False
 
     def stage(self, name: str) -> None:
         """Say what is being done now."""
@@ -196,7 +197,9 @@ class _Written(Progress):
     def stored(self, by_state: Mapping[str, tuple[int, int]]) -> None:
         """Say how many zones of each state are stored."""
         self._onward.stored(by_state)
-        self._note(states={fips: list(counts) for fips, counts in by_state.items()})
+        states = {fips: list(counts) for fips, counts in by_state.items()}
+        self._note(states=states, at_once=not self._names_states)
+        self._names_states = True
 
     def _note(self, *, at_once: bool = False, **news: object) -> None:
         self._news |= news

@@ -221,7 +221,7 @@ def test_of_two_runs_at_once_the_second_says_that_another_is_running(tmp_path: P
     with seeding_process(large) as process:
         wait_for_line(process, "zones written")
         process.send_signal(signal.SIGSTOP)
-        with pytest.raises(CommandError, match="Another run is seeding") as caught:
+        with pytest.raises(CommandError, match="Another refresh is under way") as caught:
             _command("--program=oz2", f"--source={large}")
         assert caught.value.returncode == 1
         process.send_signal(signal.SIGCONT)

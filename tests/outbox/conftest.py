@@ -16,6 +16,8 @@ def nobody(monkeypatch):
     """Have nobody subscribed, and retries come due only when a test says so."""
     monkeypatch.setattr(settling, "pause_before", lambda _: 3_600.0)
     monkeypatch.setattr(registry, "_registry", registry._Registry())
+    # Indexes are declared for good: those of one test are not for the next.
+    monkeypatch.setattr(mongo, "_indexes", list(mongo._indexes))
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ from prometheus_client import REGISTRY
 
 from outbox.delivery import drain_once
 from outbox.metrics import QueueCollector
+from tests.homes import databases_of
 from tests.outbox.notes import write
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases=databases_of("caches"))
 
 
 def value(name: str, **labels: str) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.socialaccount.models import SocialApp
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
@@ -23,6 +24,8 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.roles.definitions import CLOSED_APPS
 from databases.admin_base import HomeAdmin, MachineWrittenAdmin
+
+admin.site.unregister(SocialApp)  # keys come from the settings alone
 
 
 @admin.register(LogEntry)

@@ -8,6 +8,8 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from allauth.account.models import EmailAddress
 from allauth.core import context
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialApp
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -91,3 +93,18 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         """Lead to where the person goes on."""
         signed_in = self.request.user.is_authenticated
         return resolve_url(settings.LOGIN_REDIRECT_URL if signed_in else settings.LOGIN_URL)
+
+
+class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # not typed
+    """Other sites to sign in through."""
+
+    def list_apps(
+        self, request: HttpRequest, provider: str | None = None, client_id: str | None = None
+    ) -> list[SocialApp]:
+        """Return those whose keys the settings hold, so that the sign-in page asks no database."""
+        return [
+            SocialApp(provider=name, **keys)
+            for name, of in settings.SOCIALACCOUNT_PROVIDERS.items()
+            for keys in of["APPS"]
+            if provider in {None, name} and client_id in {None, keys["client_id"]}
+        ]

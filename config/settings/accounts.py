@@ -12,6 +12,7 @@ LOGOUT_REDIRECT_URL = "home"
 
 SITE_NAME = "Polystore"
 ACCOUNT_ADAPTER = "accounts.views.adapter.AccountAdapter"
+SOCIALACCOUNT_ADAPTER = "accounts.views.adapter.SocialAccountAdapter"
 ACCOUNT_FORMS = {
     "login": "accounts.views.forms.SignInForm",
     "signup": "accounts.views.forms.SignUpForm",

@@ -294,7 +294,6 @@ _ADMIN: Final = {
     "outbox.deadletter": ("or", "", "", "or"),
     "outbox.outboxevent": ("or", "", "", "or"),
     "socialaccount.socialaccount": ("r", "r", "r", "r"),
-    "socialaccount.socialapp": ("r", "r", "r", "r"),
     "socialaccount.socialtoken": ("r", "r", "r", "r"),
     "tracker.dailyreport": ("osr", "", "", ""),
     "tracker.friendship": ("osr", "", "", ""),

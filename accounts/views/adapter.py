@@ -102,9 +102,10 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         self, request: HttpRequest, provider: str | None = None, client_id: str | None = None
     ) -> list[SocialApp]:
         """Return those whose keys the settings hold, so that the sign-in page asks no database."""
+        providers: dict[str, Any] = settings.SOCIALACCOUNT_PROVIDERS
         return [
             SocialApp(provider=name, **keys)
-            for name, of in settings.SOCIALACCOUNT_PROVIDERS.items()
+            for name, of in providers.items()
             for keys in of["APPS"]
             if provider in {None, name} and client_id in {None, keys["client_id"]}
         ]

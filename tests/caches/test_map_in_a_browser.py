@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -48,7 +49,7 @@ def page(request, browser, site) -> Iterator[Page]:
 
 
 def test_the_zones_are_drawn_and_the_page_fits(page: Page) -> None:
-    expect(page.locator("#shown")).to_contain_text("5 in view")
+    expect(page.locator("#shown")).to_contain_text(re.compile(r"[1-9]\d* in view"))
     over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert over <= 0
     assert page.locator("#map canvas").count() == 1

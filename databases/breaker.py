@@ -35,9 +35,8 @@ QUICK = 0.005
 RARE = 0.1
 RARE_WAIT = 0.25
 """Whoever comes RARE seconds after the caller before is told what is true now: unless the store
-hangs, or took longer the last time, a probe that began after they came may take RARE_WAIT, though a
-refusal takes a millisecond. So the first caller after a recovery is let in, and a crowd is still
-answered at once."""
+hangs, a probe that began after they came may take RARE_WAIT, though a refusal takes a millisecond.
+So the first caller after a recovery is let in, and a crowd is still answered at once."""
 
 
 class AliasUnavailable(PolystoreError, OperationalError):
@@ -164,7 +163,7 @@ class Breaker:
     def _came_back_just_now(self) -> bool:
         now = time.monotonic()
         rare, self._called_at = now - self._called_at > RARE, now
-        if rare and not self.silent and self._probe_seconds <= RARE_WAIT:
+        if rare and not self.silent:
             return self._answers_a_new_probe(now)
         age = now - self._probed_at
         if age < RECHECK_AFTER or self._nudged.is_set():

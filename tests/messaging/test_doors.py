@@ -71,6 +71,7 @@ def test_without_mongodb_postgresql_serves_and_nothing_is_degraded(url) -> None:
         eventually(lambda: check_database_health().mode is Mode.NORMAL)
 
 
+@pytest.mark.long  # until callers of a MongoDB that hangs no longer wait for a probe
 @pytest.mark.outage
 def test_a_hanging_mongodb_costs_the_first_half_a_second_and_the_next_nothing(
     servers, ann, ben

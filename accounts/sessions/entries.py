@@ -40,10 +40,6 @@ class Entry:
     lasting: bool
     """Whether it may be remembered: what must be judged each time may not."""
 
-    def known_as(self, user_id: str) -> bool:
-        """Tell whether this vouches for that user."""
-        return self.user is not None and self.user_id == user_id
-
 
 def sealed(entry: Entry) -> str:
     """Return the text that Redis keeps; whoever can write there can still not sign anybody in."""

@@ -40,57 +40,27 @@ CELERY_TASK_ROUTES = {
     "outbox.sweep": {"queue": "outbox"},
     "outbox.prune": {"queue": "outbox"},
 }
+
+
+def _every(seconds: int, task: str) -> dict[str, object]:
+    """Return an entry of beat's; a run that no worker took in time is made up for by the next."""
+    return {"task": task, "schedule": float(seconds), "options": {"expires": seconds}}
+
+
 CELERY_BEAT_SCHEDULE = {
-    "outbox-sweep": {
-        "task": "outbox.sweep",
-        "schedule": float(OUTBOX_SWEEP_SECONDS),
-        # One that no worker took in time is made up for by the next.
-        "options": {"expires": OUTBOX_SWEEP_SECONDS},
-    },
+    "outbox-sweep": _every(OUTBOX_SWEEP_SECONDS, "outbox.sweep"),
     # Makes one when one is due, removes old ones, and tells when the last is too old.
-    "look-after-backups": {
-        "task": "databases.look_after_backups",
-        "schedule": 600.0,
-        "options": {"expires": 600},
-    },
+    "look-after-backups": _every(600, "databases.look_after_backups"),
     # Often enough for a lag of 30 s to be told soon, and for a sample of every minute.
-    "outbox-watch": {"task": "outbox.watch", "schedule": 15.0, "options": {"expires": 15}},
-    "outbox-prune": {"task": "outbox.prune", "schedule": 3600.0, "options": {"expires": 3600}},
-    "accounts-clear-unconfirmed": {
-        "task": "accounts.clear_unconfirmed",
-        "schedule": 3600.0,
-        "options": {"expires": 3600},
-    },
-    "accounts-clear-sessions": {
-        "task": "accounts.clear_expired_sessions",
-        "schedule": 3600.0,
-        "options": {"expires": 3600},
-    },
-    "remove-expired-tokens": {
-        "task": "accounts.remove_expired_tokens",
-        "schedule": 600.0,
-        "options": {"expires": 600},
-    },
+    "outbox-watch": _every(15, "outbox.watch"),
+    "outbox-prune": _every(3_600, "outbox.prune"),
+    "accounts-clear-unconfirmed": _every(3_600, "accounts.clear_unconfirmed"),
+    "accounts-clear-sessions": _every(3_600, "accounts.clear_expired_sessions"),
+    "remove-expired-tokens": _every(600, "accounts.remove_expired_tokens"),
     # Seeds an empty site, refreshes before the zones expire, tells when they have expired.
-    "look-after-zones": {
-        "task": "caches.look_after_zones",
-        "schedule": 60.0,
-        "options": {"expires": 60},
-    },
-    "messaging-sweep": {"task": "messaging.sweep", "schedule": 2.0, "options": {"expires": 2}},
-    "messaging-reconcile": {
-        "task": "messaging.reconcile",
-        "schedule": 1800.0,
-        "options": {"expires": 1800},
-    },
-    "messaging-membership": {
-        "task": "messaging.confirm_membership",
-        "schedule": 10.0,
-        "options": {"expires": 10},
-    },
-    "tracker-prune-keys": {
-        "task": "tracker.prune_keys",
-        "schedule": 3600.0,
-        "options": {"expires": 3600},
-    },
+    "look-after-zones": _every(60, "caches.look_after_zones"),
+    "messaging-sweep": _every(2, "messaging.sweep"),
+    "messaging-reconcile": _every(1_800, "messaging.reconcile"),
+    "messaging-membership": _every(10, "messaging.confirm_membership"),
+    "tracker-prune-keys": _every(3_600, "tracker.prune_keys"),
 }

@@ -21,7 +21,7 @@ from common.pagination import Cursor, CursorInvalid, KeysetPage, decode_cursor, 
 from databases.breaker import AliasUnavailable
 from databases.placement import alias_of
 from databases.stores import mongo
-from messaging.models import Channel, ConversationMember, Membership, Server
+from messaging.models import Channel, ConversationMember, Membership
 from messaging.queries.standing import Kind, RoomNotFound, Standing
 from messaging.stores.doors import POSTGRES, from_postgres_or, mongo_is_away
 from messaging.stores.postgres import APP
@@ -170,11 +170,6 @@ def members_of_server(*, server_id: UUID) -> list[Member]:
         Member(id=row.pk, user_id=row.user_id, role=row.role, name=names.get(row.user_id, NOBODY))
         for row in found
     ]
-
-
-def server_exists(server_id: UUID) -> bool:
-    """Tell whether there is such a server."""
-    return Server.objects.using(alias_of(APP)).filter(pk=server_id).exists()
 
 
 def rooms_of(*, user_id: UUID) -> tuple[list[UUID], list[UUID] | None]:

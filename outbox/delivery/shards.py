@@ -7,9 +7,7 @@ gives back what is too much, and takes what is free.
 
 from __future__ import annotations
 
-import os
 import random
-import socket
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
@@ -37,11 +35,6 @@ _UNLOCK: Final = "SELECT pg_advisory_unlock(%s::int, %s::int)"
 def key_of(sink: str) -> int:
     """Return the first key of a sink's locks, as PostgreSQL shows it (unsigned)."""
     return crc32(f"polystore.outbox:{sink}".encode())
-
-
-def this_worker() -> str:
-    """Return a name that all processes of one worker share: they need one drainer per sink."""
-    return f"{socket.gethostname()}:{os.getppid()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import datetime as dt
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.conf import settings
 
@@ -34,6 +34,7 @@ from accounts.oauth.queries import (
 )
 
 RANDOM_BYTES: Final = 32
+Claimed = TypeVar("Claimed", AuthorizationCode, RefreshToken)
 
 
 def new_access_token(request: object = None, refresh_token: object = None) -> str:
@@ -84,18 +85,7 @@ def claim_code(*, value: str, client: Client, at: dt.datetime) -> AuthorizationC
 
     :returns: None for codes that are unknown, another client's, expired or used.
     """
-    found = AuthorizationCode.objects.filter(
-        checksum=checksum_of(value), authorization__client=client
-    ).first()
-    if found is None:
-        return None
-    authorization = locked(found.authorization_id)
-    found.refresh_from_db()
-    found.authorization = authorization
-    if found.used_at is not None:
-        end(authorization, reason=EndReason.CODE_REUSED, at=at)
-        return None
-    return None if found.is_expired(at) or not is_in_force(authorization) else found
+    return _claimed(AuthorizationCode, value, client, reused=EndReason.CODE_REUSED, at=at)
 
 
 def claim_refresh_token(*, value: str, client: Client, at: dt.datetime) -> RefreshToken | None:
@@ -105,18 +95,7 @@ def claim_refresh_token(*, value: str, client: Client, at: dt.datetime) -> Refre
 
     :returns: None for tokens that are unknown, another client's, expired, used or ended.
     """
-    found = RefreshToken.objects.filter(
-        checksum=checksum_of(value), authorization__client=client
-    ).first()
-    if found is None:
-        return None
-    authorization = locked(found.authorization_id)
-    found.refresh_from_db()
-    found.authorization = authorization
-    if found.used_at is not None:
-        end(authorization, reason=EndReason.REFRESH_REUSED, at=at)
-        return None
-    return None if found.is_expired(at) or not is_in_force(authorization) else found
+    return _claimed(RefreshToken, value, client, reused=EndReason.REFRESH_REUSED, at=at)
 
 
 def swap(
@@ -171,6 +150,21 @@ def locked(authorization_id: Any) -> Authorization:
     Authorization.objects.select_for_update(no_key=True).get(pk=authorization_id)
     # Read after the lock was had, with the rows that decide whether it is in force.
     return authorizations().get(pk=authorization_id)
+
+
+def _claimed(
+    model: type[Claimed], value: str, client: Client, *, reused: EndReason, at: dt.datetime
+) -> Claimed | None:
+    found = model.objects.filter(checksum=checksum_of(value), authorization__client=client).first()
+    if found is None:
+        return None
+    authorization = locked(found.authorization_id)
+    found.refresh_from_db()
+    found.authorization = authorization
+    if found.used_at is not None:
+        end(authorization, reason=reused, at=at)
+        return None
+    return None if found.is_expired(at) or not is_in_force(authorization) else found
 
 
 def _authorize(

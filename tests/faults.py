@@ -78,7 +78,7 @@ def beat_is_killed(site: OutboxSite, servers: ServerSet) -> None:
 
 def the_worker_hangs_and_loses_its_shards(site: OutboxSite, servers: ServerSet) -> None:
     drainer = site.drainer()
-    eventually(lambda: site.drainers() >= 2, seconds=30)
+    eventually(lambda: site.drainers() >= 2)
     with stopped(drainer):
         site.cut(drainer)
         time.sleep(0.5)  # others deliver what it has in hand

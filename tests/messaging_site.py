@@ -68,7 +68,7 @@ class MessagingSite(Site):
         said = self.manage("shell", "-c", _SET_UP).stdout
         made = next(line for line in said.splitlines() if line.startswith("made "))
         self.room, *self.people = json.loads(made.removeprefix("made "))
-        eventually(self._is_known, seconds=60)
+        eventually(self._is_known)
 
     def worker(self) -> subprocess.Popen[bytes]:
         """Start a Celery worker."""
@@ -149,7 +149,7 @@ class Chatter:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        eventually(lambda: self.said["started"], seconds=60)
+        eventually(lambda: self.said["started"])
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -204,7 +204,7 @@ def judge(site: MessagingSite, chatters: list[Chatter]) -> None:
     last = chatters[-1]
     eventually(lambda: len(last.ids("posted")) > 20, seconds=90)  # what failed serves again
     last.hush()
-    eventually(site.is_level, seconds=60)
+    eventually(site.is_level)
     stored = {key: (rank, content) for key, (rank, content, _) in site.front().items()}
     for chatter in chatters:
         assert [one["error"] for one in chatter.said["broke"]] == []
@@ -216,7 +216,7 @@ def judge(site: MessagingSite, chatters: list[Chatter]) -> None:
     texts = [content for rank, content in stored.values() if rank.startswith("0")]
     assert len(texts) == len(set(texts)), "a message is there twice"
     everything = {key for chatter in chatters for key in chatter.ids("posted")}
-    eventually(lambda: everything <= last.followed(), seconds=30)
+    eventually(lambda: everything <= last.followed())
     for chatter in chatters:
         chatter.kill()
         chatter.judge_what_was_shown()

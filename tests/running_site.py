@@ -76,7 +76,7 @@ class Site:
             *("gunicorn", "-c", "config/gunicorn.py", "config.wsgi:application"),
             WEB_CONCURRENCY=str(workers),
         )
-        eventually(self._serves, seconds=60)
+        eventually(self._serves)
         return web
 
     def spawn(self, module: str, *arguments: str, **extra: str) -> subprocess.Popen[bytes]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 PAUSE = 0.01
 
 
-def eventually(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
+def eventually(condition: Callable[[], object], *, seconds: float = 60.0) -> None:
     """Return as soon as `condition` holds; fail when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

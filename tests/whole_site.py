@@ -239,10 +239,10 @@ def in_use(site: WholeSite, *, seed: int) -> Iterator[None]:
             yield
             # A slow machine has them wait until the last fault is over.
             try:
-                eventually(lambda: all(person.answers > 10 for person in people), seconds=40)
+                eventually(lambda: all(person.answers > 10 for person in people))
             except AssertionError:
                 raise AssertionError([person.last for person in people]) from None
-            eventually(lambda: writers.commits > 20 and watcher.changes > 20, seconds=20)
+            eventually(lambda: writers.commits > 20 and watcher.changes > 20)
         _require_dead_letters(site, poisoner)
         site.require_equal()
     finally:
@@ -254,7 +254,7 @@ def in_use(site: WholeSite, *, seed: int) -> Iterator[None]:
 
 def _require_dead_letters(site: WholeSite, poisoner: Poisoner) -> None:
     """Wait until nothing is left; what could not be delivered is all given up, and nothing else."""
-    eventually(lambda: site.waiting() == 0, seconds=40)
+    eventually(lambda: site.waiting() == 0)
     dead = {row[0] for row in site.sql("SELECT id FROM outbox_deadletter")}
     assert poisoner.recorded <= dead <= poisoner.recorded | poisoner.maybe
     site.sql("DELETE FROM outbox_deadletter")

@@ -171,7 +171,7 @@ def test_whoever_is_killed_at_20_random_moments_leaves_whole_versions(tmp_path: 
             killed += process.wait() == -signal.SIGKILL
         _require_whole(sizes)
     assert killed >= 10, "most died before they were done"
-    eventually(lambda: _finished(folders[0]), seconds=60)
+    eventually(lambda: _finished(folders[0]))
     assert Dataset.objects.active().get().zone_count == sizes[0]
     assert not Dataset.objects.unfinished().exists()
     _require_whole(sizes)

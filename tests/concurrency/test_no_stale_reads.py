@@ -43,7 +43,7 @@ def owner():
     """Return an account, once the replica has caught up with the test's database."""
     made = Account.objects.create(email="owner@example.org")
     copy = replica.get("replica")
-    eventually(lambda: copy.look().usable and copy.state().lag_bytes == 0, seconds=30)
+    eventually(lambda: copy.look().usable and copy.state().lag_bytes == 0)
     yield made
     connections["replica"].close()
 

@@ -46,7 +46,7 @@ def run(site: OutboxSite, seed: int) -> None:
     chance = random.Random(seed)
     drainers = [site.drainer(), site.drainer()]
     try:
-        eventually(lambda: site.drainers() == 2, seconds=30)
+        eventually(lambda: site.drainers() == 2)
         with busy(site, seed=seed, pause=0.005):
             for _ in range(FAULTS):
                 pause_between(chance, 0.1, 0.6)

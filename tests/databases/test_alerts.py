@@ -350,7 +350,7 @@ class TestAStoreThatFails:
         eventually(lambda: hooked.of("mongodb") == ["failed"])
 
         servers.start("mongodb")
-        eventually(lambda: hooked.of("mongodb") == ["failed", "recovered"], seconds=30)
+        eventually(lambda: hooked.of("mongodb") == ["failed", "recovered"])
         ask_mongo()
 
         courier.drain(seconds=5)
@@ -365,7 +365,7 @@ class TestAStoreThatFails:
         eventually(lambda: hooked.of("redis") == ["failed"])
 
         servers.start("redis")
-        eventually(lambda: hooked.of("redis") == ["failed", "recovered"], seconds=30)
+        eventually(lambda: hooked.of("redis") == ["failed", "recovered"])
 
     def test_its_recovery_is_told_also_when_those_who_told_the_failure_are_gone(
         self, hooked, servers, monkeypatch

@@ -40,7 +40,7 @@ def fresh_knowledge():
     eventually(lambda: copy.look().usable and copy.state().lag_bytes == 0)
     yield
     connections["replica"].close()
-    eventually(lambda: copy.look().usable, seconds=30)
+    eventually(lambda: copy.look().usable)
     with connections["replica"].cursor() as cursor:
         cursor.execute("SELECT pg_wal_replay_resume()")
     connections["replica"].close()
@@ -188,7 +188,7 @@ class TestACopyThatIsNoGoodCopy:
             with connections["replica"].cursor() as cursor:
                 cursor.execute("ALTER SYSTEM RESET primary_conninfo")
                 cursor.execute("SELECT pg_reload_conf()")
-            eventually(lambda: copy.look().usable, seconds=30)
+            eventually(lambda: copy.look().usable)
 
 
 # Requests ---------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def ask(site, queue):
         key = f"read-{uuid.uuid4().hex}"
         with Celery("sender", broker=broker, set_as_current=False) as sender:
             sender.send_task("tests.where_it_reads", kwargs={"key": key}, queue=queue)
-        eventually(lambda: store.llen(key) == 2, seconds=60)
+        eventually(lambda: store.llen(key) == 2)
         return [alias.decode() for alias in store.lrange(key, 0, -1)]
 
     yield ask

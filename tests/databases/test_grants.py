@@ -231,7 +231,7 @@ class TestTheRunningSite:
         try:
             site.start()
             assert site.get("/api/health").json()["databases"]["postgresql"] is True
-            eventually(lambda: not down(site), seconds=60)
+            eventually(lambda: not down(site))
 
             browser = stack.enter_context(closing(Browser(site)))
             assert browser.sign_in("a wrong one").status_code == 200
@@ -255,7 +255,7 @@ class TestTheRunningSite:
             worker = site.spawn("manage", "outbox", "drain", "--follow")
             with pymongo.MongoClient(site.environment["MONGO_URL"]) as client:
                 todos = client.get_default_database()["todos"]
-                eventually(lambda: todos.find_one({"_id": made.json()["id"]}), seconds=60)
+                eventually(lambda: todos.find_one({"_id": made.json()["id"]}))
             seen = "SELECT event_type FROM compliance_auditrecord"
             eventually(
                 lambda: ("user.role_given",) in roles.installation.sql("compliance", seen),

@@ -24,10 +24,10 @@ pytestmark = [
 def copy():
     """Return the replica, once it shows the test's database; it is well again afterwards."""
     found = replica.get("replica")
-    eventually(lambda: found.look().usable and found.state().lag_bytes == 0, seconds=30)
+    eventually(lambda: found.look().usable and found.state().lag_bytes == 0)
     yield found
     connections.close_all()
-    eventually(lambda: found.look().usable, seconds=30)
+    eventually(lambda: found.look().usable)
 
 
 @pytest.fixture

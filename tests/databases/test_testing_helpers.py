@@ -41,7 +41,7 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=EVERY)
 def caught_up():
     """Return when the replica shows the test's database."""
     copy = replica.get("replica")
-    eventually(lambda: copy.look().usable and copy.state().lag_bytes == 0, seconds=30)
+    eventually(lambda: copy.look().usable and copy.state().lag_bytes == 0)
     yield copy
     connections["replica"].close()
 

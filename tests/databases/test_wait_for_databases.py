@@ -74,6 +74,6 @@ class TestSomebodyIsMissing:
         servers.stop(server)
         waiting = site.spawn("django", "wait_for_databases", "--timeout", "60")
         servers.start(server)
-        eventually(lambda: waiting.poll() is not None, seconds=60)
+        eventually(lambda: waiting.poll() is not None)
 
         assert waiting.returncode == 0

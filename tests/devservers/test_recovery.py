@@ -58,7 +58,7 @@ def test_a_killed_owner_takes_its_throw_away_servers_with_it(owner):
 
     process.send_signal(signal.SIGKILL)
 
-    eventually(lambda: not servers.folder.exists(), seconds=20)
+    eventually(lambda: not servers.folder.exists())
     assert not processes_of(servers)
     assert not sockets.exists()
 
@@ -68,8 +68,8 @@ def test_a_killed_owner_stops_servers_whose_data_counts(owner):
 
     process.send_signal(signal.SIGKILL)
 
-    eventually(lambda: not processes_of(servers), seconds=20)
-    eventually(lambda: read_state(servers.folder).owner is None, seconds=20)
+    eventually(lambda: not processes_of(servers))
+    eventually(lambda: read_state(servers.folder).owner is None)
     servers.up(("primary", "redis"))
     assert servers.status() == {"primary": "up", "redis": "up"}
 

@@ -178,7 +178,7 @@ def test_down_elsewhere_stops_the_site_before_the_servers(start):
 def test_a_second_one_on_the_same_data_is_refused_with_a_sentence(start):
     server = start()
     server.read_until("Starting the servers")
-    eventually(lambda: ServerSet(server.name).owner() is not None, seconds=60)
+    eventually(lambda: ServerSet(server.name).owner() is not None)
 
     other = start()
 

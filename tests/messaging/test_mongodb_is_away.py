@@ -22,7 +22,7 @@ pytestmark = [
 
 def back(servers, how: str) -> None:
     {"stop": servers.start, "kill": servers.start, "pause": servers.resume}[how]("mongodb")
-    eventually(_answers, seconds=30)
+    eventually(_answers)
 
 
 def _answers() -> bool:

@@ -47,7 +47,7 @@ def shown(user, room_id):
 
 def back(servers) -> None:
     servers.start("primary")
-    eventually(_answers, seconds=30)
+    eventually(_answers)
 
 
 def _answers() -> bool:
@@ -162,8 +162,8 @@ def test_with_neither_store_it_is_503_and_a_retry_makes_one(servers, ann, conver
     assert caught.value.status == 503
 
     servers.start("mongodb")
-    eventually(lambda: not mongo.breaker().is_open, seconds=30)
-    eventually(lambda: _posts(ann, conversation, key), seconds=30)
+    eventually(lambda: not mongo.breaker().is_open)
+    eventually(lambda: _posts(ann, conversation, key))
     back(servers)
     post(ann, conversation, "x", key=key)
     sweep(at=timezone.now())

@@ -205,7 +205,7 @@ def test_without_redis_streams_end_and_come_back_without_a_gap(streams, servers,
     post(ann, room, "meanwhile")
     assert streams(room, ben).response.status_code == 503
     servers.start("redis")
-    eventually(lambda: not redis.breaker().is_open, seconds=30)
+    eventually(lambda: not redis.breaker().is_open)
     again = streams(room, ben, last=stream.last)
     assert again.next() == ("message", "meanwhile")
 
@@ -225,7 +225,7 @@ def test_many_streams_hold_no_connection_and_leave_nothing_behind(
     for stream in many:
         stream.close()
     gc.collect()
-    eventually(lambda: _descriptors() <= before + 12, seconds=20)
+    eventually(lambda: _descriptors() <= before + 12)
 
 
 def _lent() -> int:

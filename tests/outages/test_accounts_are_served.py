@@ -103,7 +103,7 @@ def test_who_leaves_while_mongodb_is_down_is_gone_from_it_afterwards(servers, ad
         except AliasUnavailable:
             return False
 
-    eventually(is_gone, seconds=30)
+    eventually(is_gone)
 
 
 @elsewhere

@@ -46,7 +46,7 @@ def web_processes(site) -> list[int]:
 @pytest.fixture(params=["stop", "kill", "pause"])
 def cache_down(request, servers, site, cache_server):
     """Take the server of `cache` away in each way; it is back after the test."""
-    eventually(lambda: in_memory_everywhere(site), seconds=30)
+    eventually(lambda: in_memory_everywhere(site))
     getattr(servers, request.param)(cache_server)
     yield request.param
     if servers.status()[cache_server] != "up":
@@ -66,16 +66,14 @@ def test_zones_are_answered_from_memory_at_once_and_say_so(cache_down, site):
 
     assert all(response.json()["result"] == "yes" for response, _ in answers)
     assert sorted(seconds for _, seconds in answers)[-3] < 1.0
-    eventually(
-        lambda: all(says_that_it_is_degraded(site.get(IN_A_ZONE)) for _ in range(8)), seconds=30
-    )
+    eventually(lambda: all(says_that_it_is_degraded(site.get(IN_A_ZONE)) for _ in range(8)))
     assert site.get(IN_A_ZONE).headers["Cache-Control"] == "public, max-age=15"
 
 
 def test_a_process_that_starts_meanwhile_builds_from_the_source(cache_down, site):
     for pid in web_processes(site):
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: serves(site), seconds=30)
+    eventually(lambda: serves(site))
 
     answer, seconds = timed(site, IN_A_ZONE)
 
@@ -113,11 +111,11 @@ def test_health_is_honest_and_never_hangs(cache_down, site):
 
 
 def test_zones_are_as_before_once_it_is_back(cache_down, servers, site, cache_server):
-    eventually(lambda: says_that_it_is_degraded(site.get(IN_A_ZONE)), seconds=30)
+    eventually(lambda: says_that_it_is_degraded(site.get(IN_A_ZONE)))
 
     _bring_back(servers, cache_server, cache_down)
 
     eventually(lambda: "X-Degraded" not in site.get(IN_A_ZONE).headers, seconds=15)
     eventually(lambda: in_memory_everywhere(site), seconds=15)
     # From the database again, not from a snapshot: workers follow within ten seconds.
-    eventually(lambda: int(site.get(IN_A_ZONE).headers["X-Zones-Generation"]) >= 1, seconds=20)
+    eventually(lambda: int(site.get(IN_A_ZONE).headers["X-Zones-Generation"]) >= 1)

@@ -83,7 +83,7 @@ class Happening:
         """Let both stores have what was written before: what only one has may not be shown while
         that one is away."""
         # Writers go on, so that something is always on its way: look for a moment without.
-        eventually(self._few_wait, seconds=60)
+        eventually(self._few_wait)
 
     def _few_wait(self) -> bool:
         try:

@@ -70,7 +70,7 @@ def test_every_process_is_seen_whoever_answers(told):
         told.get("/health")
         return sorted(found["role"] for found in ours(told))
 
-    eventually(lambda: roles() == ["beat", "web", "web", "worker"], seconds=60)
+    eventually(lambda: roles() == ["beat", "web", "web", "worker"])
 
     assert verbose(told)["scope"] == "all processes"
     assert measured(told, "polystore_processes", scope="all processes") >= 4
@@ -87,34 +87,40 @@ def test_a_store_that_fails_under_all_of_them_is_told_once_and_so_is_its_recover
         assert told.get(IN_A_ZONE).status_code == 200, "the index in memory answers"
         return verbose(told)["detail"]["cache"]["breakerOpenIn"] >= WORKERS
 
-    eventually(open_everywhere, seconds=30)
+    eventually(open_everywhere)
     detail = verbose(told)["detail"]["cache"]
     assert detail["breaker"] == "open"
     assert detail["breakerReason"] == "connection refused"
     eventually(lambda: measured(told, "polystore_breaker_open", store="cache") >= WORKERS)
-    assert measured(told, "polystore_breaker_opened_total", store="cache") >= WORKERS
+
+    # A worker's open breaker is seen here, too, but only web processes share these counters.
+    def counted():
+        told.get(IN_A_ZONE)
+        return measured(told, "polystore_breaker_opened_total", store="cache") >= WORKERS
+
+    eventually(counted)
     answer = told.get(IN_A_ZONE)
     assert (answer.status_code, answer.headers["X-Degraded"]) == (200, "cache")
     eventually(lambda: webhook.of("cache") == ["failed"])
 
     servers.start(cache_server)
-    eventually(lambda: webhook.of("cache") == ["failed", "recovered"], seconds=30)
-    eventually(lambda: verbose(told)["detail"]["cache"]["breaker"] == "closed", seconds=30)
+    eventually(lambda: webhook.of("cache") == ["failed", "recovered"])
+    eventually(lambda: verbose(told)["detail"]["cache"]["breaker"] == "closed")
 
     assert webhook.of("cache") == ["failed", "recovered"]
 
 
 def test_a_replica_that_fails_is_told_as_a_fallback(told, servers, webhook):
-    eventually(lambda: verbose(told)["detail"]["replica"]["usableIn"] >= WORKERS, seconds=30)
+    eventually(lambda: verbose(told)["detail"]["replica"]["usableIn"] >= WORKERS)
     webhook.posted.clear()
 
     servers.stop("replica")
     # Once the primary was away it, too, was told of: messages in quick succession are held back.
-    eventually(lambda: webhook.of("replica") == ["failed"], seconds=60)
+    eventually(lambda: webhook.of("replica") == ["failed"])
     eventually(lambda: verbose(told)["detail"]["replica"]["up"] is False)
 
     servers.start("replica")
-    eventually(lambda: webhook.of("replica") == ["failed", "recovered"], seconds=60)
+    eventually(lambda: webhook.of("replica") == ["failed", "recovered"])
     assert {found["code"] for found in webhook.posted} >= {"databases.fallback"}
 
 
@@ -125,23 +131,23 @@ def test_a_failure_below_every_view_names_the_store_and_is_told(told, servers, w
     def answer():
         return told.get("/admin/", cookies={"sessionid": "x" * 32})
 
-    eventually(lambda: answer().headers.get("X-Degraded") == "default", seconds=30)
+    eventually(lambda: answer().headers.get("X-Degraded") == "default")
     assert answer().status_code == 503
-    eventually(lambda: webhook.of("default") == ["failed"], seconds=30)
+    eventually(lambda: webhook.of("default") == ["failed"])
 
     servers.start("primary")
-    eventually(lambda: webhook.of("default") == ["failed", "recovered"], seconds=30)
+    eventually(lambda: webhook.of("default") == ["failed", "recovered"])
 
 
 def test_while_redis_is_down_the_answering_process_speaks_for_itself(told, servers, webhook):
     webhook.posted.clear()
     servers.stop("redis")
 
-    eventually(lambda: verbose(told)["scope"] == "this process", seconds=30)
+    eventually(lambda: verbose(told)["scope"] == "this process")
     assert len(verbose(told)["processes"]) == 1
     assert "this process" in told.manage("describe_databases", "default").stdout
-    eventually(lambda: webhook.of("redis") == ["failed"], seconds=30)
+    eventually(lambda: webhook.of("redis") == ["failed"])
 
     servers.start("redis")
-    eventually(lambda: verbose(told)["scope"] == "all processes", seconds=30)
-    eventually(lambda: webhook.of("redis") == ["failed", "recovered"], seconds=30)
+    eventually(lambda: verbose(told)["scope"] == "all processes")
+    eventually(lambda: webhook.of("redis") == ["failed", "recovered"])

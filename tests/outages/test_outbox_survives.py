@@ -29,7 +29,7 @@ def site(servers_of_the_session):
             "INSERT INTO outbox_outboxevent (sink, shard, aggregate_type, aggregate_id, event_type)"
             " VALUES ('mongodb', 0, 'user', gen_random_uuid()::text, 'user.x')"
         )
-        eventually(lambda: made.waiting() == 0, seconds=60)
+        eventually(lambda: made.waiting() == 0)
         yield made
     finally:
         made.stop()

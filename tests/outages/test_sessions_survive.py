@@ -123,7 +123,7 @@ def _recovered(site: SessionSite) -> None:
             return site.ask_all(*person.cookies) == {200}
         return False
 
-    eventually(serves, seconds=30)
+    eventually(serves)
 
 
 class TestWithoutThePrimary:

@@ -51,7 +51,7 @@ def test_one_that_is_asked_to_end_finishes_its_batch(site, kind) -> None:
     watcher = Watcher(site)
     writers = Writers(site, many=4, pause=0.002)
     try:
-        eventually(lambda: watcher.changes > 100, seconds=30)
+        eventually(lambda: watcher.changes > 100)
 
         process.send_signal(signal.SIGTERM)
 
@@ -89,7 +89,7 @@ _KNOCK = (
 def delivered_one(site: OutboxSite) -> None:
     """Record an event of somebody who is gone, and see it delivered."""
     site.sql(_KNOCK)
-    eventually(lambda: site.waiting() == 0, seconds=60)
+    eventually(lambda: site.waiting() == 0)
 
 
 def sessions(site: OutboxSite) -> set[tuple[Any, ...]]:

@@ -120,7 +120,7 @@ def worker(made, one_database, tmp_path) -> Iterator[Worker]:
 def test_whoever_is_killed_leaves_nothing_half_made_and_the_next_one_succeeds(worker) -> None:
     run, dumper = worker.asked_and_in_the_middle()
     os.kill(dumper, signal.SIGKILL)
-    eventually(lambda: worker.state(run)[0] == "failed", seconds=20)
+    eventually(lambda: worker.state(run)[0] == "failed")
     assert "pg_dump ended with status -9" in worker.state(run)[1]
     assert list(worker.folder.iterdir()) == []
 

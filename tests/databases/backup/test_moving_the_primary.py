@@ -185,7 +185,7 @@ def test_whoever_sees_the_rows_of_a_restore_sees_its_epoch_wherever_it_is_killed
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as restoring:
-        eventually(is_back, seconds=60)
+        eventually(is_back)
         restoring.kill()
 
     assert old.sql("default", RESTORED_EPOCH) == [(31,)]

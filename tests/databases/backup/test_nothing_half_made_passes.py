@@ -99,7 +99,7 @@ class TestABackupThatIsKilled:
         with psycopg.connect(installation.url("default")) as session:
             session.execute(blocker)
             process = self.start(installation, folder)
-            eventually(partial.exists, seconds=20)
+            eventually(partial.exists)
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
 
@@ -123,7 +123,7 @@ class TestABackupThatIsKilled:
         with psycopg.connect(installation.url("default")) as session:
             session.execute("LOCK TABLE pair_left IN ACCESS EXCLUSIVE MODE")
             process = self.start(installation, tmp_path / "backup")
-            eventually((tmp_path / "backup.partial").exists, seconds=20)
+            eventually((tmp_path / "backup.partial").exists)
             os.kill(process.pid, signal.SIGTERM)
 
             assert process.wait(20) == 143

@@ -20,7 +20,7 @@ SHOWN: Final = ("first_name", "last_name", "is_active", "date_joined")
 
 def load_users(ids: Sequence[str]) -> dict[str, Document]:
     """Return the documents of these users, in one query."""
-    rows = _rows().filter(pk__in=ids).values_list("pk", *SHOWN)
+    rows = _rows().filter(pk__any_of=ids).values_list("pk", *SHOWN)
     return {
         str(pk): {
             "name": f"{first} {last}".strip(),

@@ -12,11 +12,12 @@ class DatabasesConfig(AppConfig):
     verbose_name = "Databases"
 
     def ready(self) -> None:
-        """Register the checks, let the causal state follow tasks, count and alert."""
-        from databases import checks, metrics, propagation, totals
+        """Register the checks and a lookup, let the causal state follow tasks, count and alert."""
+        from databases import any_of, checks, metrics, propagation, totals
         from databases.alerts import watch
 
         checks.register_all()
+        any_of.connect()
         propagation.connect()
         totals.connect()
         metrics.connect()

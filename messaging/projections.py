@@ -69,9 +69,9 @@ def load_conversations(ids: Sequence[str]) -> dict[str, Document]:
             "created_at": row.created_at,
             "members": [],
         }
-        for row in _primary(Conversation).filter(pk__in=ids)
+        for row in _primary(Conversation).filter(pk__any_of=ids)
     }
-    members = _primary(ConversationMember).filter(conversation_id__in=ids, left_at=None)
+    members = _primary(ConversationMember).filter(conversation_id__any_of=ids, left_at=None)
     for member in members.order_by("pk"):
         document = documents.get(str(member.conversation_id))
         if document is not None:
@@ -83,7 +83,8 @@ def load_conversations(ids: Sequence[str]) -> dict[str, Document]:
 
 def load_group_messages(ids: Sequence[str]) -> dict[str, Document]:
     """Return group messages as a search shows them."""
-    return {str(row.pk): _group_message(row) for row in _primary(GroupMessage).filter(pk__in=ids)}
+    rows = _primary(GroupMessage).filter(pk__any_of=ids)
+    return {str(row.pk): _group_message(row) for row in rows}
 
 
 def _group_message(row: GroupMessage) -> Document:

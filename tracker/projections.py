@@ -93,7 +93,7 @@ def connect() -> None:
 def load_timers(ids: Sequence[str]) -> Mapping[str, Document]:
     """Return timers with the times in which they ran, in two queries."""
     documents = {str(row.pk): _timer(row) for row in _rows(Timer, ids)}
-    of_these = _primary(TimerInterval).filter(timer_id__in=ids).order_by("started_at", "pk")
+    of_these = _primary(TimerInterval).filter(timer_id__any_of=ids).order_by("started_at", "pk")
     for interval in of_these:
         document = documents.get(str(interval.timer_id))
         if document is not None:
@@ -107,7 +107,7 @@ def load_points(ids: Sequence[str]) -> Mapping[str, Document]:
     """Return what the leaderboard and the search need of users, in three queries."""
     keys = [UUID(key) for key in ids]
     totals = dict(
-        _primary(Standing).filter(user_id__in=keys).values_list("user_id", "total_points")
+        _primary(Standing).filter(user_id__any_of=keys).values_list("user_id", "total_points")
     )
     weeks = {
         user_id: (week_of(last).isoformat(), points) for user_id, last, points in _last_weeks(keys)
@@ -134,7 +134,7 @@ def _last_weeks(user_ids: Sequence[UUID]) -> Any:
         .values_list(TruncWeek("day"))[:1]
     )
     return (
-        earned.filter(user_id__in=user_ids, day__gte=Subquery(monday))
+        earned.filter(user_id__any_of=user_ids, day__gte=Subquery(monday))
         .order_by()
         .values("user_id")
         .annotate(last=Max("day"), earned=Sum("points"))
@@ -147,7 +147,7 @@ def _primary(model: type[Model]) -> QuerySet[Any]:
 
 
 def _rows(model: type[Model], ids: Sequence[str]) -> QuerySet[Any]:
-    return _primary(model).filter(pk__in=ids)
+    return _primary(model).filter(pk__any_of=ids)
 
 
 def _pages(model: type[Model]) -> Callable[[str | None, int], Sequence[str]]:

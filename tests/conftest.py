@@ -10,7 +10,7 @@ from django.conf import settings
 
 from databases import replica
 from databases.stores import mongo
-from tests import people, secrets_watch
+from tests import emptying, people, secrets_watch
 from tests import session_site as sessions
 from tests.running_site import METRICS_TOKEN, SAMPLE, running
 
@@ -49,6 +49,13 @@ def no_secret_is_written_down():
 def no_secret_is_written_by_this_test(no_secret_is_written_down):
     """Look for secrets in this test's log lines and error pages."""
     with secrets_watch.watching():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tables_are_emptied_soon():
+    """Empty them after tests that commit without Django's `flush` where that comes to the same."""
+    with emptying.tables_are_emptied():
         yield
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, model_validator
 
 from common.schemas import AnswerSchema, WireSchema
 
@@ -14,8 +14,16 @@ AT_ONCE: Final = 1000
 """Points of a batch that are answered in the request."""
 MOST: Final = 50_000
 """Points of a batch that becomes a job; the size of bodies sets a limit, too."""
+ADDRESSES_AT_ONCE: Final = 100
+MOST_ADDRESSES: Final = 10_000
 
 ProgramName = Literal["oz1", "oz2"]
+
+
+def _require_one(lat: float | None, lon: float | None, address: str | None) -> None:
+    point = (lat is not None) + (lon is not None)
+    if (address is None) == (point == 0) or point == 1:
+        raise ValueError("Send lat and lon, or an address.")
 
 
 class PointQuery(WireSchema):
@@ -29,11 +37,52 @@ class PointQuery(WireSchema):
     as_of: dt.date | None = Field(None, description="The day to answer for; without it, today.")
 
 
-class PointBody(PointQuery):
-    """A point as JSON, where numbers are numbers: a coordinate in quotes is refused."""
+class AddressBody(WireSchema):
+    """An address. It stands in the body, which no access log keeps."""
 
-    lat: Annotated[float, Strict()] = Field(description="Latitude in degrees, -90 to 90.")
-    lon: Annotated[float, Strict()] = Field(description="Longitude in degrees, -180 to 180.")
+    address: str = Field(
+        description="On one line: number and street, city, state, ZIP code.", max_length=1000
+    )
+
+
+class CheckBody(WireSchema):
+    """A point as JSON, where numbers are numbers, or an address."""
+
+    lat: Annotated[float, Strict()] | None = Field(None, description="Latitude in degrees.")
+    lon: Annotated[float, Strict()] | None = Field(None, description="Longitude in degrees.")
+    address: str | None = Field(
+        None,
+        max_length=1000,
+        description="Instead of a point, for users who are signed in: number and street, city, "
+        "state, ZIP code.",
+    )
+    program: ProgramName | None = Field(
+        None, description="One program; without it, all that are in force on the day."
+    )
+    as_of: dt.date | None = Field(None, description="The day to answer for; without it, today.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        _require_one(self.lat, self.lon, self.address)
+        return self
+
+
+class GeocodeAnswer(AnswerSchema):
+    """Where an address lies. The address itself is not repeated."""
+
+    result: Literal["match", "noMatch", "ambiguous", "failed"] = Field(
+        description="failed, in batches alone: nobody could tell in time."
+    )
+    lat: float | None
+    lon: float | None
+    quality: Literal["rooftop", "interpolated", "street", "area"] | None = Field(
+        description="area: a town or a ZIP code, too wide to tell its zone."
+    )
+    provider: str | None
+    attribution: str | None = Field(description="What must be shown beside the point.")
+    attribution_url: str | None
+    cache: Literal["fresh", "stale", "miss", "unavailable"] | None
+    checked_at: dt.datetime | None = Field(description="When a provider said so.")
 
 
 class MatchAnswer(AnswerSchema):
@@ -63,6 +112,7 @@ class CheckAnswer(AnswerSchema):
     as_of: dt.date
     sample: bool = Field(description="True while only the sample that ships is loaded.")
     distance_to_border_m: float | None
+    geocode: GeocodeAnswer | None = Field(None, description="Of addresses alone.")
 
 
 class ProgressedAnswer(AnswerSchema):
@@ -135,6 +185,31 @@ class VersionAnswer(AnswerSchema):
     expires_at: dt.datetime | None
 
 
+class GeocoderAnswer(AnswerSchema):
+    """A provider, and what became of the questions to it."""
+
+    name: str
+    calls: int
+    errors: int
+    not_asked: int = Field(description="It rested, or had no moment in time.")
+    mean_ms: float | None
+    resting_seconds: float = Field(description="For how long nobody asks it now.")
+
+
+class GeocodingAnswer(AnswerSchema):
+    """How geocoding does: figures of the last days, of all processes."""
+
+    days: int
+    counted: bool = Field(description="False while Redis, which counts, is away.")
+    fresh: int
+    stale: int
+    negative: int
+    miss: int
+    unavailable: int = Field(description="The cache's database was away.")
+    hit_rate: float | None
+    providers: list[GeocoderAnswer]
+
+
 class StatusAnswer(AnswerSchema):
     """How the zones stand. The figures of the first program stand at the top as well."""
 
@@ -153,6 +228,7 @@ class StatusAnswer(AnswerSchema):
     last_run: SeedingAnswer | None
     workers: list[WorkerAnswer]
     workers_scope: Literal["all processes", "this process"]
+    geocoding: GeocodingAnswer
 
 
 class RefreshBody(WireSchema):
@@ -169,27 +245,37 @@ class RefreshBody(WireSchema):
 
 
 class BatchPoint(WireSchema):
-    """One of many points."""
+    """One of many points, or of many addresses."""
 
-    lat: Annotated[float, Strict()]
-    lon: Annotated[float, Strict()]
+    lat: Annotated[float, Strict()] | None = None
+    lon: Annotated[float, Strict()] | None = None
+    address: str | None = Field(
+        None, max_length=1000, description="Instead of a point, for users who are signed in."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        _require_one(self.lat, self.lon, self.address)
+        return self
 
 
 class BatchBody(WireSchema):
     """Many points, and what is asked about them."""
 
     points: list[BatchPoint] = Field(
-        min_length=1, max_length=MOST, description="Up to 1,000 are answered at once."
+        min_length=1,
+        max_length=MOST,
+        description="Up to 1,000 points, or 100 of which some are addresses, are answered at once.",
     )
     program: ProgramName | None = None
     as_of: dt.date | None = None
 
 
 class BatchItem(CheckAnswer):
-    """The answer for one point."""
+    """The answer for one point, or for an address, whose point may not be known."""
 
-    lat: float
-    lon: float
+    lat: float | None
+    lon: float | None
 
 
 class BatchAnswer(AnswerSchema):

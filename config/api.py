@@ -40,6 +40,7 @@ ROUTERS: Final = {
     "/backup": "databases.backup.api",
     "/health": "outbox.api",
     "/opportunity-zones": "caches.api",
+    "/geocode": "caches.api.geocoding",
     "/conversations": "messaging.api.conversations",
     "/servers": "messaging.api.servers",
     "/rooms": "messaging.api.rooms",

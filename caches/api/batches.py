@@ -9,12 +9,14 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Query, Router
 
+from caches.api.caller import allow_addresses
 from caches.api.sending import PRIVATE, as_json, sent
 from caches.models import LookupJob
-from caches.queries.answers import Answer, wire
-from caches.queries.points import CoordinatesRefused, Point, checked_point
+from caches.queries.points import CoordinatesRefused, checked_point
 from caches.schemas import (
+    ADDRESSES_AT_ONCE,
     AT_ONCE,
+    MOST_ADDRESSES,
     BatchAnswer,
     BatchBody,
     BatchPoint,
@@ -22,7 +24,9 @@ from caches.schemas import (
     JobPage,
     PageQuery,
 )
-from caches.services import answering, asking, jobs
+from caches.services import asking, jobs
+from caches.services.geocoding import batching
+from caches.services.geocoding.addresses import AddressRefused, address_of
 from common.access import Access, Kind, Scope, admit, public, signed_in
 from common.failures import NotFound
 from common.pagination import Cursor, decode_cursor, encode_cursor
@@ -38,20 +42,25 @@ _LARGE = Access(kind=Kind.SIGNED_IN, scope=Scope.ZONES_READ)
 )
 @public
 def check_batch(request: HttpRequest, asked: BatchBody) -> HttpResponse:
-    """Answer up to 1,000 points at once, in their order.
+    """Answer up to 1,000 points at once, in their order, or 100 of which some are addresses.
 
-    More become a job, for callers who are signed in: 202 with its id.
+    More become a job, and addresses are taken, for callers who are signed in: 202 with its id.
     """
-    owner = _owner(request) if len(asked.points) > AT_ONCE else None
+    addresses = sum(one.address is not None for one in asked.points)
+    large = len(asked.points) > (ADDRESSES_AT_ONCE if addresses else AT_ONCE)
+    owner = _owner(request) if large else None
     points = _points(asked.points)
+    if addresses > MOST_ADDRESSES:
+        raise AddressRefused(f"A batch has at most {MOST_ADDRESSES} addresses.")
+    if addresses:
+        allow_addresses(request, count=addresses, batch=True)
     day = asked.as_of or timezone.localdate()
     if owner is not None:
         job = jobs.request(points=points, as_of=day, program=asked.program, owner=owner)
         asking.hand_over(asking.LOOK_UP, job_id=str(job.pk))
         job.refresh_from_db()
         return _job_sent(request, job, status=202)
-    answers = answering.check_many(points, day, asked.program)
-    items = [_item(point, answer) for point, answer in zip(points, answers, strict=True)]
+    items = batching.check_mixed(points, day, asked.program)
     return sent(request, as_json({"items": items}), cache=PRIVATE)
 
 
@@ -78,20 +87,19 @@ def batch_items(request: HttpRequest, job_id: uuid.UUID, asked: Query[PageQuery]
     return sent(request, as_json(page), cache=PRIVATE)
 
 
-def _points(asked: Sequence[BatchPoint]) -> list[Point]:
-    points = []
+def _points(asked: Sequence[BatchPoint]) -> list[batching.Asked]:
+    points: list[batching.Asked] = []
     for number, one in enumerate(asked):
         try:
-            points.append(checked_point(lat=one.lat, lon=one.lon))
-        except CoordinatesRefused as refused:
-            raise CoordinatesRefused(
+            if one.address is not None:
+                points.append(address_of(one.address))
+            else:
+                points.append(checked_point(lat=one.lat or 0.0, lon=one.lon or 0.0))
+        except (CoordinatesRefused, AddressRefused) as refused:
+            raise type(refused)(
                 f"points[{number}]: {refused.detail}", index=number, **refused.extensions
             ) from None
     return points
-
-
-def _item(point: Point, answer: Answer) -> dict[str, object]:
-    return {"lat": point.lat, "lon": point.lon, **wire(answer)}
 
 
 def _owner(request: HttpRequest) -> uuid.UUID:

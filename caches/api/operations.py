@@ -9,6 +9,7 @@ from django.utils import timezone
 from ninja import Router, Status
 
 from caches.models import Program, Run
+from caches.queries.geocoding import geocoding_figures
 from caches.queries.status import ZonesStatus, zones_status
 from caches.schemas import RefreshBody, RunAnswer, StatusAnswer
 from caches.services import asking, holding, runs
@@ -55,5 +56,6 @@ def _status(found: ZonesStatus) -> dict[str, object]:
         "seeding": list(found.seeding),
         "last_run": found.last_run,
         "workers": [holding.own_state()] if found.workers is None else found.workers,
+        "geocoding": geocoding_figures(),
         "workers_scope": "this process" if found.workers is None else "all processes",
     }

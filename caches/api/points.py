@@ -6,11 +6,15 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Query, Router
 
+from caches.api.caller import allow_addresses
 from caches.api.sending import NOT_KEPT, PRIVATE, PUBLIC, as_json, etag_of, not_changed, sent
 from caches.queries.answers import Answer, wire
 from caches.queries.points import checked_point
-from caches.schemas import CheckAnswer, PointBody, PointQuery
+from caches.schemas import CheckAnswer, CheckBody, PointQuery
 from caches.services import answering, holding
+from caches.services.geocoding import telling
+from caches.services.geocoding.addresses import address_of
+from caches.services.geocoding.answering import geocode
 from common.access import public
 
 router = Router()
@@ -40,13 +44,30 @@ def check(request: HttpRequest, asked: Query[PointQuery]) -> HttpResponse:
     return _with_generation(response, answer)
 
 
-@router.post("/check", response=CheckAnswer, summary="The same, with the point in the body")
+@router.post(
+    "/check",
+    response=CheckAnswer,
+    summary="The same, with the point or an address in the body",
+)
 @public
-def check_body(request: HttpRequest, asked: PointBody) -> HttpResponse:
-    """Answer yes, no or unknown; access logs do not keep the point."""
-    point = checked_point(lat=asked.lat, lon=asked.lon)
-    answer = answering.check(point, asked.as_of or timezone.localdate(), asked.program)
-    return _with_generation(sent(request, as_json(wire(answer)), cache=PRIVATE), answer)
+def check_body(request: HttpRequest, asked: CheckBody) -> HttpResponse:
+    """Answer yes, no or unknown; access logs do not keep the point.
+
+    An address is for users who are signed in, and unknown where its point is not known well enough.
+    """
+    day = asked.as_of or timezone.localdate()
+    if asked.address is not None:
+        address = address_of(asked.address)
+        allow_addresses(request)
+        found = geocode(address)
+        answer = telling.check(found, day, asked.program)
+        body = {**wire(answer), "geocode": telling.wire(found)}
+    else:
+        # The schema has seen to it that both are there.
+        point = checked_point(lat=asked.lat or 0.0, lon=asked.lon or 0.0)
+        answer = answering.check(point, day, asked.program)
+        body = wire(answer)
+    return _with_generation(sent(request, as_json(body), cache=PRIVATE), answer)
 
 
 def _with_generation(response: HttpResponse, answer: Answer) -> HttpResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Any, Final
@@ -12,12 +13,14 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from caches.models import LookupChunk, LookupJob
-from caches.queries.answers import wire
 from caches.queries.points import Point
-from caches.services import answering
+from caches.services.geocoding.addresses import Address, address_of
+from caches.services.geocoding.batching import Asked, check_mixed
 from common.errors import PolystoreError
 
 CHUNK: Final = 1000
+CHUNK_SECONDS: Final = 600.0
+"""What the addresses of a chunk may take; those that nobody could tell by then are unknown."""
 KEPT_FOR: Final = dt.timedelta(days=1)
 MOST_UNDER_WAY: Final = 5
 """Unfinished jobs of one user."""
@@ -33,7 +36,7 @@ class TooManyJobs(PolystoreError):
 
 
 def request(
-    *, points: Sequence[Point], as_of: dt.date, program: str | None, owner: uuid.UUID
+    *, points: Sequence[Asked], as_of: dt.date, program: str | None, owner: uuid.UUID
 ) -> LookupJob:
     """Keep a batch and return its job.
 
@@ -51,7 +54,7 @@ def request(
             LookupChunk(
                 job=job,
                 number=number,
-                points=[[point.lat, point.lon] for point in points[start : start + CHUNK]],
+                points=[_written(point) for point in points[start : start + CHUNK]],
             )
             for number, start in enumerate(range(0, len(points), CHUNK))
         )
@@ -70,13 +73,16 @@ def carry_out(job_id: uuid.UUID) -> bool:
     chunks = LookupChunk.objects.using(router.db_for_write(LookupChunk)).filter(job=job)
     for pk in chunks.filter(answers__isnull=True).order_by("number").values_list("pk", flat=True):
         chunk = chunks.get(pk=pk)
-        points = [Point(lat=lat, lon=lon) for lat, lon in chunk.points]
-        found = answering.check_many(points, job.as_of, job.program or None)
-        answers = [
-            {"lat": point.lat, "lon": point.lon, **wire(answer)}
-            for point, answer in zip(points, found, strict=True)
-        ]
-        chunks.filter(pk=pk).update(answers=answers)
+        if chunk.answers is not None:
+            continue
+        answers = check_mixed(
+            [_read(one) for one in chunk.points],
+            job.as_of,
+            job.program or None,
+            deadline=time.monotonic() + CHUNK_SECONDS,
+        )
+        # Addresses are not kept for longer than they are needed.
+        chunks.filter(pk=pk, answers__isnull=True).update(answers=answers, points=[])
         done = chunks.filter(answers__isnull=False).count() * CHUNK
         _jobs().filter(pk=job_id).update(done=min(done, job.total))
     _jobs().filter(pk=job_id).exclude(state=State.DONE).update(
@@ -108,6 +114,14 @@ def prune(*, at: dt.datetime) -> int:
     """Delete jobs after a day, with their points, and return how many rows went."""
     deleted, _ = _jobs().filter(created_at__lt=at - KEPT_FOR).delete()
     return deleted
+
+
+def _written(one: Asked) -> object:
+    return one.text if isinstance(one, Address) else [one.lat, one.lon]
+
+
+def _read(one: Any) -> Asked:
+    return address_of(one) if isinstance(one, str) else Point(lat=one[0], lon=one[1])
 
 
 def _jobs() -> QuerySet[LookupJob]:

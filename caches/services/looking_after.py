@@ -11,6 +11,7 @@ from django.db import router
 from caches.models import Activation, Program, Run, SourcePage
 from caches.queries.status import zones_status
 from caches.services import jobs, runs
+from caches.services.geocoding import keeping, leases
 from caches.services.seeding import SeedingRuns
 from databases.alerts import raise_alert
 
@@ -64,8 +65,10 @@ def tell(*, at: dt.datetime) -> list[str]:
 
 
 def prune(*, at: dt.datetime) -> None:
-    """Delete old jobs, pages that nobody took up, and runs of long ago."""
+    """Delete old jobs, addresses and pages that are of no use any more, and runs of long ago."""
     jobs.prune(at=at)
+    keeping.prune(at=at)
+    leases.prune(at=at)
     SourcePage.objects.using(router.db_for_write(SourcePage)).filter(
         fetched_at__lt=at - PAGES_KEPT
     ).delete()

@@ -14,6 +14,7 @@ from config.settings.backup import *  # noqa: F403
 from config.settings.celery import *  # noqa: F403
 from config.settings.databases import *  # noqa: F403
 from config.settings.env import flag, integer, items, text
+from config.settings.geocoding import *  # noqa: F403
 from config.settings.logging import *  # noqa: F403
 from config.settings.messaging import *  # noqa: F403
 from config.settings.oauth import *  # noqa: F403

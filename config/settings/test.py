@@ -17,3 +17,4 @@ OUTBOX_WAKE = False  # tests deliver when they say so
 SESSION_MEMORY = False  # its threads would keep connections to databases that come and go
 KEEP_ZONES_INDEX = False  # tests load it when they say so; until then the database answers
 OPPORTUNITY_ZONES_SNAPSHOTS = ""
+GEOCODER_PROVIDERS = []  # tests name the local servers that they run

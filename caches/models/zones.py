@@ -344,7 +344,9 @@ class LookupChunk(models.Model):
     )
     job = models.ForeignKey(LookupJob, on_delete=models.CASCADE, related_name="chunks")
     number = models.PositiveIntegerField()
-    points = models.JSONField(help_text="[[latitude, longitude], …]")
+    points = models.JSONField(
+        help_text="[latitude, longitude] or an address each; empty once they are answered."
+    )
     answers = models.JSONField(null=True, blank=True)
 
     class Meta:

@@ -99,12 +99,12 @@ def exchange(
     told = {"User-Agent": "polystore", "Accept": "*/*", **(headers or {})}
     try:
         connection.request("GET" if body is None else "POST", path, body=body, headers=told)
-        response = connection.getresponse()
-        return Answer(
-            status=response.status,
-            headers={name.lower(): value for name, value in response.getheaders()},
-            body=_body(response, parts, limit, deadline),
-        )
+        with connection.getresponse() as response:
+            return Answer(
+                status=response.status,
+                headers={name.lower(): value for name, value in response.getheaders()},
+                body=_body(response, parts, limit, deadline),
+            )
     except (OSError, http.client.HTTPException) as error:
         reason = type(error).__name__
         raise SourceUnreachable(f"{parts.hostname} could not be read ({reason}).") from None

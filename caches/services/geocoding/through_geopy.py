@@ -41,7 +41,7 @@ _FAILURES: Final[tuple[tuple[type[Exception], Failure], ...]] = (
 )
 
 
-class _Guarded(BaseSyncAdapter):
+class _Guarded(BaseSyncAdapter):  # type: ignore[misc]  # geopy has no types
     """Gets JSON by our client; what is not whole is no answer."""
 
     def __init__(self, *, is_whole: Callable[[Any], bool]) -> None:

@@ -10,11 +10,12 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from caches import stores
-from caches.models import Dataset, Run, Zone
+from caches.models import Dataset, Geocode, Run, Zone
+from caches.queries.geocoding import geocoding_figures
 from caches.queries.status import coverage_of
 from caches.services import versions
 from common.errors import PolystoreError
-from databases.admin_base import MachineWrittenAdmin
+from databases.admin_base import EndlessAdmin, MachineWrittenAdmin
 
 _HAS_POLYGON = ExpressionWrapper(Q(geom__isnull=False), output_field=BooleanField())
 
@@ -149,3 +150,24 @@ class RunAdmin(MachineWrittenAdmin[Run]):
         total = sum(total for _, total in run.states.values())
         whole = sum(one == total for one, total in run.states.values())
         return f"{done:,} of {total:,}; {whole} of {len(run.states)} states"
+
+
+@admin.register(Geocode)
+class GeocodeAdmin(EndlessAdmin[Geocode]):
+    """Geocoded addresses: that they are there, and until when. Where they lie is not shown."""
+
+    list_before_template = "caches/admin/geocoding.html"
+    list_display = ("shown", "status", "quality", "provider", "stored_at", "fresh_until")
+    list_filter = ("status", "provider", "quality")
+    fields = ("status", "quality", "provider", "times", "stored_at", "fresh_until", "stale_until")
+    ordering = ("-stored_at",)
+
+    @admin.display(description="address")
+    def shown(self, row: Geocode) -> str:
+        """Return the end of the hash that stands for the address."""
+        return f"…{row.key[-8:]}"
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the figures of geocoding above the list."""
+        figures = {"geocoding": geocoding_figures()}
+        return super().changelist_view(request, {**figures, **(extra_context or {})})

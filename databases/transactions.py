@@ -84,6 +84,16 @@ def require_no_transaction(*, before: str) -> None:
         object_to(TransactionHeldOpen(f"{before}, while a transaction is open on {aliases}."))
 
 
+def give_connections_back() -> None:
+    """Return this thread's connections to their pools, before something slow that needs none.
+
+    Whoever asks a database next takes one again. Those within a transaction stay.
+    """
+    for wrapper in connections.all(initialized_only=True):
+        if wrapper.connection is not None and not wrapper.in_atomic_block:
+            wrapper.close()
+
+
 def atomic_for(app_label: str, *, durable: bool = False) -> Any:
     """Return `transaction.atomic` on the database where `app_label` lives now.
 

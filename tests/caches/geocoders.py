@@ -57,6 +57,7 @@ class World:
         """While it is not set, questions wait."""
         self.open.set()
         self.waiting = 0
+        self._lock = threading.Lock()
         self.ended = threading.Event()
         self.agents: set[str] = set()
         self.queries: list[dict[str, str]] = []
@@ -69,9 +70,11 @@ class World:
     def answer(self, provider: str, address: str) -> Sent:
         """Return what is sent."""
         self.asked.append((provider, address))
-        self.waiting += 1
+        with self._lock:
+            self.waiting += 1
         self.open.wait(120)
-        self.waiting -= 1
+        with self._lock:
+            self.waiting -= 1
         fault = self.faults.get(provider)
         sent = fault(provider, address) if fault else None
         if sent is not None:
@@ -217,59 +220,61 @@ _PATHS = {
 }
 
 
+class _Handler(BaseHTTPRequestHandler):
+    world: World
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        self.world.queries.append(query)
+        if url.path.startswith("/geocoding/v5/mapbox.places/"):
+            address = unquote(url.path.split("/")[4]).removesuffix(".json")
+            self._send(self.world.answer("mapbox", address))
+        elif url.path in _PATHS:
+            provider, name = _PATHS[url.path]
+            self._send(self.world.answer(provider, query[name]))
+        else:
+            self._send(Sent(status=404))
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        boundary = self.headers["Content-Type"].partition("boundary=")[2]
+        parts = [part.strip("\r\n") for part in body.split(f"--{boundary}")]
+        file = next(part for part in parts if "addressFile" in part)
+        rows = list(csv.reader(io.StringIO(file.partition("\r\n\r\n")[2])))
+        self._send(self.world.file(rows))
+
+    def _send(self, sent: Sent) -> None:
+        self.world.agents.add(self.headers["User-Agent"])
+        self.send_response(sent.status)
+        for name, value in sent.headers:
+            self.send_header(name, value)
+        if not sent.drip:
+            self.send_header("Content-Length", str(len(sent.body) * (2 if sent.half else 1)))
+        try:
+            self.end_headers()
+            self.wfile.write(sent.body)
+            while sent.drip and not self.world.ended.wait(0.05):
+                self.wfile.write(b" ")
+                self.wfile.flush()
+        except OSError:
+            return
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing: callers that had enough hang up."""
+
+
 @contextmanager
 def serving(world: World) -> Iterator[str]:
     """Run the server in this block and yield its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            url = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(url.query).items()}
-            world.queries.append(query)
-            if url.path.startswith("/geocoding/v5/mapbox.places/"):
-                address = unquote(url.path.split("/")[4]).removesuffix(".json")
-                self._send(world.answer("mapbox", address))
-            elif url.path in _PATHS:
-                provider, name = _PATHS[url.path]
-                self._send(world.answer(provider, query[name]))
-            else:
-                self._send(Sent(status=404))
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            boundary = self.headers["Content-Type"].partition("boundary=")[2]
-            parts = [part.strip("\r\n") for part in body.split(f"--{boundary}")]
-            file = next(part for part in parts if "addressFile" in part)
-            rows = list(csv.reader(io.StringIO(file.partition("\r\n\r\n")[2])))
-            self._send(world.file(rows))
-
-        def _send(self, sent: Sent) -> None:
-            world.agents.add(self.headers["User-Agent"])
-            self.send_response(sent.status)
-            for name, value in sent.headers:
-                self.send_header(name, value)
-            length = len(sent.body) * (2 if sent.half else 1)
-            if not sent.drip:
-                self.send_header("Content-Length", str(length))
-            self.end_headers()
-            try:
-                self.wfile.write(sent.body)
-                while sent.drip and not world.ended.wait(0.05):
-                    self.wfile.write(b" ")
-                    self.wfile.flush()
-            except OSError:
-                return
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 128
-
-        def handle_error(self, *_: Any) -> None:
-            """Say nothing: callers that had enough hang up."""
-
-    server = Server(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"world": world}))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:

@@ -100,7 +100,7 @@ def test_a_definite_no_is_kept_for_a_day_and_longer_each_time_that_it_is_confirm
             assert geocode(ADDRESS).reply.verdict is Verdict.NO_MATCH
             assert geocode(ADDRESS).origin is Origin.FRESH
             spans.append((kept()["fresh_until"] - kept()["stored_at"]).days)
-            aged(stale_until=timezone.now(), fresh_until=timezone.now())
+            aged(stale_until=(now := timezone.now()), fresh_until=now)
         assert len(world.asked) == 6
         world.places[HEIGHTS] = POINT
         assert geocode(ADDRESS).reply.verdict is Verdict.MATCH
@@ -198,7 +198,7 @@ def test_what_is_too_old_is_not_served() -> None:
     with geocoding("census") as world:
         world.places[HEIGHTS] = POINT
         geocode(ADDRESS)
-        aged(fresh_until=timezone.now(), stale_until=timezone.now())
+        aged(fresh_until=(now := timezone.now()), stale_until=now)
         assert geocode(ADDRESS).origin is Origin.MISS
         assert len(world.asked) == 2
 

@@ -101,7 +101,9 @@ def test_wrong_coordinates_get_a_422_that_says_what_is_wrong(
         '{"lat": "38.9", "lon": -77.0}',
         '{"lat": null, "lon": -77.0}',
         '{"lat": true, "lon": -77.0}',
-        '{"address": "1 Main Street"}',
+        '{"address": "1 Main Street, Denver, CO", "lat": 38.9, "lon": -77.0}',
+        '{"address": 5}',
+        '{"lat": 38.9}',
         "{}",
     ],
 )

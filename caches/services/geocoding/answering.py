@@ -30,6 +30,7 @@ from caches.services.geocoding.keeping import Kept
 from caches.services.geocoding.replies import GeocodersUnavailable, Reply, Verdict
 from databases import causality, placement
 from databases.fallback import is_outage
+from databases.transactions import give_connections_back
 
 Found = TypeVar("Found")
 
@@ -203,6 +204,7 @@ def _in_turn(address: Address, *, deadline: float) -> Geocoded:
                 waited_for = seen.token
                 if time.monotonic() + pause > deadline:
                     raise _too_late()
+                give_connections_back()
                 time.sleep(pause * random.uniform(0.7, 1.3))
                 pause = min(LONGEST_PAUSE, pause * 1.5)
                 seen = leases.look(address.key)

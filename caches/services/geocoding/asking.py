@@ -20,7 +20,7 @@ from caches.services.geocoding.replies import (
 )
 from caches.services.geocoding.terms import longest_stored
 from caches.stores import geocoders
-from databases.transactions import require_no_transaction
+from databases.transactions import give_connections_back, require_no_transaction
 
 Found = TypeVar("Found")
 
@@ -130,9 +130,14 @@ def _put(
     question: Callable[[], Found],
     outcome: Callable[[Found], str],
 ) -> Found | None:
+
+    def beat() -> None:
+        hold()
+        give_connections_back()
+
     begun = time.monotonic()
     try:
-        found = within(seconds, question, beat=hold)
+        found = within(seconds, question, beat=beat)
     except ProviderFailed as error:
         called(provider.name, error.failure.value, seconds=time.monotonic() - begun)
         failing.failed(provider.name, error, seconds=seconds)
@@ -143,12 +148,14 @@ def _put(
 
 
 def _wait(seconds: float, hold: Callable[[], None]) -> None:
-    """Wait for a slot, and hold the lease meanwhile."""
+    """Wait for a slot, and hold the lease meanwhile, but no connection."""
     hold()
+    give_connections_back()
     while seconds > BEAT_SECONDS:
         time.sleep(BEAT_SECONDS)
         seconds -= BEAT_SECONDS
         hold()
+        give_connections_back()
     time.sleep(seconds)
 
 

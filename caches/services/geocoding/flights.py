@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from common.errors import PolystoreError
+from databases.transactions import give_connections_back
 
 Found = TypeVar("Found")
 
@@ -42,6 +43,7 @@ class Flights(Generic[Found]):
                 flight = self._flights[key] = _Flight()
         if leads:
             return self._lead(key, flight, ask)
+        give_connections_back()
         if not flight.landed.wait(max(0.0, deadline - time.monotonic())):
             raise self._refused()
         if flight.error is not None:

@@ -2,10 +2,10 @@
 
 # Note [One question, whoever dies]
 A lease is a row of the cache's own database, which every process that could store an answer
-reaches: no lock, no transaction and no connection is held while a provider is asked. Its owner
-makes it longer every other second, so that whoever waits takes over soon after the owner died. An
-owner that slept through its lease finds another token there, and may not store. Times are those of
-the database alone.
+reaches: no lock and no transaction is held while a provider is asked, and the thread gives its
+connections back to their pools. Its owner makes it longer every other second, so that whoever
+waits takes over soon after the owner died. An owner that slept through its lease finds another
+token there, and may not store. Times are those of the database alone.
 
 An end without anything to store leaves the row with its token and what became of it: those who
 waited for that token are told the same. Whoever comes later asks anew, so no failure is kept.

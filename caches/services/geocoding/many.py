@@ -28,7 +28,9 @@ def geocode_many(
     :param deadline: of the monotonic clock, for all of them together.
     """
     until = answering.new_deadline() if deadline is None else deadline
-    asked = {address.key: address for address in addresses}
+    asked: dict[str, Address] = {}
+    for address in addresses:
+        asked.setdefault(address.key, address)
     found: dict[str, Geocoded] = {}
     cache_is_there = True
     try:

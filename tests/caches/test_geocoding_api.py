@@ -137,7 +137,15 @@ def test_an_address_is_checked_like_its_point(world: World, mine: Client) -> Non
 def test_an_area_is_too_wide_to_tell_its_zone(mine: Client) -> None:
     seed(location=str(SAMPLE), at=timezone.now())
     town = json.dumps(
-        [{"lat": str(LAT), "lon": str(LON), "class": "boundary", "place_rank": 16}]
+        [
+            {
+                "lat": str(LAT),
+                "lon": str(LON),
+                "class": "boundary",
+                "place_rank": 16,
+                "display_name": "Chicago",
+            }
+        ]
     ).encode()
     with geocoding("nominatim") as world:
         world.faults["nominatim"] = lambda *_: Sent(body=town)

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.caches.geocoders import World, serving
+from tests.running_site import SAMPLE, Site, running
+
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
 pytestmark = [
@@ -97,3 +100,75 @@ def test_the_map_answers_to_clicks_and_to_the_keyboard_alone(page: Page) -> None
     expect(answer).to_contain_text("No, no opportunity zone")
     page.locator("#map").click(position={"x": 40, "y": 120})
     expect(field).not_to_have_value("41.880000, -87.630000")
+
+
+# Addresses --------------------------------------------------------------------------------------
+
+ADDRESS = "1 Sample Square, Chicago, IL 60601"
+
+
+@pytest.fixture(scope="module")
+def geocoding_site(servers_of_the_session, cache_server) -> Iterator[tuple[Site, World]]:
+    """Run a site of its own that asks a geocoder of ours, and somebody who may sign in there."""
+    world = World()
+    world.places[ADDRESS] = (41.88, -87.63)
+    with serving(world) as url:
+        environment = servers_of_the_session.environment() | {
+            "OPPORTUNITY_ZONES_SOURCE": SAMPLE,
+            "GEOCODER_PROVIDERS": "census",
+            "GEOCODER_CENSUS_URL": url,
+            "GEOCODER_ALLOW_PRIVATE": "true",
+        }
+        with running(environment, workers=1) as made:
+            made.manage("seed_opportunity_zones")
+            made.python(MAKE_SOMEBODY)
+            yield made, world
+
+
+MAKE_SOMEBODY = """
+import django
+django.setup()
+from accounts.models import User
+User.objects.filter(email="finder@example.com").delete()
+User.objects.create_superuser("finder@example.com", "a-password-of-the-tests")
+"""
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desktop", "phone"])
+def test_an_address_is_found_by_whoever_is_signed_in(browser, geocoding_site, viewport) -> None:
+    site, world = geocoding_site
+    context = browser.new_context(base_url=site.url(""), viewport=viewport)
+    page = context.new_page()
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto("/zones/")
+    field, answer = page.get_by_label("Address"), page.get_by_role("status")
+
+    field.fill(ADDRESS)
+    page.keyboard.press("Enter")
+    expect(answer).to_contain_text("for people who are signed in")
+    assert ADDRESS not in world.of("census")
+
+    page.get_by_role("link", name="Sign in").click()
+    page.locator("input[name=login], input[name=email]").first.fill("finder@example.com")
+    page.locator("input[type=password]").fill("a-password-of-the-tests")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/zones/")
+    page.get_by_label("Address").fill(ADDRESS)
+    page.keyboard.press("Enter")
+    expect(answer).to_contain_text("Yes, this point lies in an opportunity zone.")
+    expect(answer).to_contain_text("U.S. Census Bureau Geocoder")
+    expect(page.get_by_label("Latitude, longitude")).to_have_value("41.880000, -87.630000")
+    over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert over <= 0
+    page.screenshot(path=f"/tmp/w/zones/address-{viewport['width']}.png")  # SHOT
+
+    page.get_by_label("Address").fill("2 Nowhere Street, Chicago, IL")
+    page.get_by_role("button", name="Find").click()
+    expect(answer).to_contain_text("No geocoder knows this address.")
+    page.get_by_label("Address").fill("12")
+    page.keyboard.press("Enter")
+    expect(answer).to_contain_text("Type an address")
+    expect(page.get_by_label("Address")).to_be_focused()
+    context.close()
+    assert said == []

@@ -98,9 +98,14 @@
   function say(kind, lines) {
     answer.className = "answer " + kind;
     answer.replaceChildren(
-      ...lines.map(([text, look]) => {
+      ...lines.map(([text, look, link]) => {
         const line = document.createElement("p");
-        line.textContent = text;
+        const words = link ? document.createElement("a") : line;
+        words.textContent = text;
+        if (link) {
+          words.href = link;
+          line.append(words);
+        }
         line.className = look;
         return line;
       }),
@@ -139,12 +144,16 @@
     return lines;
   }
 
-  async function ask(lat, lon) {
+  function mark(lat, lon) {
     field.value = lat.toFixed(6) + ", " + lon.toFixed(6);
     field.removeAttribute("aria-invalid");
     if (pin) pin.remove();
     const dot = L.divIcon({ className: "asked-point", iconSize: [18, 18] });
     pin = L.marker([lat, lon], { icon: dot, interactive: false, keyboard: false }).addTo(map);
+  }
+
+  async function ask(lat, lon) {
+    mark(lat, lon);
     try {
       const body = JSON.stringify({ lat: lat, lon: lon, asOf: day.value });
       const response = await fetch(element.dataset.check, {
@@ -163,6 +172,78 @@
       return say("failed", [["The site could not be asked. Try again in a moment.", "result"]]);
     }
   }
+
+  // Addresses ---------------------------------------------------------------------------------
+
+  const address = document.getElementById("address");
+  const token = () => (document.cookie.match(/(?:^|; )csrftoken=([^;]*)/) || [])[1] || "";
+
+  function post(body) {
+    return fetch(element.dataset.check, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-CSRFToken": token() },
+      body: JSON.stringify(body),
+    });
+  }
+
+  function sourceOf(found) {
+    return ["Found by: " + found.attribution + ".", "soft", found.attributionUrl];
+  }
+
+  function whereInWords(found) {
+    const place = found.geocode;
+    if (place.result === "match" && place.quality !== "area") {
+      mark(place.lat, place.lon);
+      map.setView([place.lat, place.lon], Math.max(map.getZoom(), 12), { animate: false });
+      const near = place.quality === "rooftop" ? [] : [
+        ["The point is near the address, not on it: beside a border look at a second source.", "soft"],
+      ];
+      return [...inWords(found), ...near, sourceOf(place)];
+    }
+    if (place.result === "match") {
+      map.setView([place.lat, place.lon], 11, { animate: false });
+      return [["Unknown.", "result"], ["Only the area was found. Type a house number, too.", ""], sourceOf(place)];
+    }
+    const why = place.result === "ambiguous"
+      ? "Several places fit this address. Type city, state and ZIP code, too."
+      : "No geocoder knows this address. Look at its spelling, or click the map.";
+    return [["Unknown.", "result"], [why, ""]];
+  }
+
+  async function find(text) {
+    say("", [["Looking …", "soft"]]);
+    try {
+      const body = { address: text, asOf: day.value };
+      let response = await post(body);
+      if (response.status === 403 && !token()) {
+        await fetch(element.dataset.csrf);
+        response = await post(body);
+      }
+      const found = await response.json();
+      if (response.status === 401) {
+        const link = ["Sign in", "", element.dataset.signIn];
+        return say("failed", [["Addresses are looked up for people who are signed in.", "result"], link]);
+      }
+      if (!response.ok) return say("failed", [[found.detail, "result"], [found.remedy, "soft"]]);
+      const known = found.geocode.result === "match" && found.geocode.quality !== "area";
+      return say(known ? found.result : "unknown", whereInWords(found));
+    } catch (error) {
+      return say("failed", [["The site could not be asked. Try again in a moment.", "result"]]);
+    }
+  }
+
+  document.getElementById("find").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = address.value.trim();
+    address.toggleAttribute("aria-invalid", false);
+    if (text.length < 4 || !/\p{L}/u.test(text)) {
+      address.setAttribute("aria-invalid", "true");
+      address.focus();
+      say("failed", [["Type an address: number and street, city, state, ZIP code.", "result"]]);
+      return;
+    }
+    find(text);
+  });
 
   document.getElementById("ask").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -12,7 +12,10 @@ class CachesConfig(AppConfig):
     verbose_name = "Opportunity zones and geocoding"
 
     def ready(self) -> None:
-        """Count."""
+        """Count; forget who leaves."""
+        from accounts.leaving.forgetting import hold
         from caches.queries import figures
+        from caches.services import leaving
 
         figures.connect()
+        hold(leaving.HOLDER)

@@ -25,7 +25,7 @@ from caches.services.geocoding.replies import (
     Verdict,
 )
 from databases.stores import redis
-from tests.caches.geocoders import HEIGHTS, Sent, geocoding, lots
+from tests.caches.geocoders import HEIGHTS, Sent, World, geocoding, lots
 from tests.homes import databases_of, home_of
 from tests.waiting import eventually
 
@@ -45,7 +45,7 @@ def no_figures() -> None:
 
 def kept() -> dict[str, Any]:
     """Return the one row."""
-    return Geocode.objects.values().get()
+    return dict(Geocode.objects.values().get())
 
 
 def aged(**fields: Any) -> None:
@@ -53,9 +53,9 @@ def aged(**fields: Any) -> None:
     Geocode.objects.all().update(**fields)
 
 
-def in_threads(count: int, work: Callable[[], object]) -> list[object]:
+def in_threads(count: int, work: Callable[[], object]) -> list[Any]:
     """Do the same in several threads and return what came of it, errors too."""
-    results: list[object] = []
+    results: list[Any] = []
 
     def run() -> None:
         try:
@@ -206,12 +206,20 @@ def test_what_is_too_old_is_not_served() -> None:
 # One question -----------------------------------------------------------------------------------
 
 
+def open_for(world: World, callers: int) -> None:
+    """Let the provider answer when so many wait for it."""
+    eventually(lambda: answering._flights.callers() == callers)
+    world.open.set()
+
+
 def test_many_callers_of_one_process_make_one_question() -> None:
     with geocoding("census") as world:
         world.places[HEIGHTS] = POINT
         world.open.clear()
-        threading.Timer(0.2, world.open.set).start()
+        opener = threading.Thread(target=open_for, args=(world, 20))
+        opener.start()
         found = in_threads(20, lambda: geocode(ADDRESS))
+        opener.join()
         assert len(world.asked) == 1
     assert {one.reply.place.lat for one in found} == {POINT[0]}
 
@@ -220,10 +228,13 @@ def test_callers_share_a_failure_and_those_who_come_later_ask_anew() -> None:
     with geocoding("census") as world:
         world.faults["census"] = lambda *_: Sent(status=500)
         world.open.clear()
-        threading.Timer(0.2, world.open.set).start()
+        opener = threading.Thread(target=open_for, args=(world, 5))
+        opener.start()
         found = in_threads(5, lambda: geocode(ADDRESS))
+        opener.join()
         assert {type(one) for one in found} == {GeocodersUnavailable}
         first = len(world.asked)
+        assert first == 1
         world.faults.clear()
         world.places[HEIGHTS] = POINT
         assert geocode(ADDRESS).reply.verdict is Verdict.MATCH
@@ -248,7 +259,7 @@ def test_who_meets_the_lease_of_another_process_waits_for_what_it_stores() -> No
         found: list[Geocoded] = []
         thread = threading.Thread(target=_into, args=(found,))
         thread.start()
-        eventually(lambda: answering._flights.under_way() == 1)
+        eventually(lambda: answering._flights.callers() == 1)
         assert keeping.store(ADDRESS.key, token, reply, at=timezone.now())
         thread.join(60)
         assert found[0].reply.place == reply.place

@@ -15,9 +15,11 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from caches.models import Geocode, LookupChunk
+from accounts.leaving.registry import Leaver
+from caches.models import Geocode, LookupChunk, LookupJob
 from caches.services import jobs
 from caches.services.geocoding.addresses import address_of
+from caches.services.leaving import HOLDER
 from caches.services.sample import PLACES
 from caches.services.seeding import seed
 from caches.services.sources import SAMPLE
@@ -186,6 +188,20 @@ def test_many_addresses_are_a_job_that_forgets_them_when_they_are_answered(
     assert list(LookupChunk.objects.values_list("points", flat=True)) == [[]]
     assert jobs.carry_out(uuid.UUID(answer.json()["id"])), "told twice, it changes nothing"
     assert mine.get(f"{answer['Location']}/items").json()["items"] == items
+
+
+def test_who_leaves_takes_their_batches_along(world: World) -> None:
+    user = a_user(f"{uuid.uuid4()}@example.com")
+    asked = [{"address": f"{number} Main St, Denver, CO 80202"} for number in range(1, 102)]
+    assert post(signed_in(user), BATCH, points=asked).status_code == 202
+    other = signed_in(a_user(f"{uuid.uuid4()}@example.com"))
+    kept = post(other, BATCH, points=asked).json()["id"]
+    assert [len(row["points"]) for row in HOLDER.sections["zoneBatchAnswers"](user.pk)] == [101]
+    assert len(list(HOLDER.sections["zoneBatches"](user.pk))) == 1
+    assert HOLDER.forget is not None
+    HOLDER.forget(Leaver(user_id=user.pk, addresses=()))
+    assert [str(job.pk) for job in LookupJob.objects.all()] == [kept]
+    assert LookupChunk.objects.count() == 1
 
 
 # Operators --------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import schemathesis
 from django.core.wsgi import get_wsgi_application
@@ -18,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from caches.models import Run
 from caches.services.seeding import seed
 from caches.services.sources import SAMPLE
+from tests.caches.geocoders import geocoding
 from tests.caches.memory import in_memory
 from tests.homes import databases_of
 from tests.people import a_superuser
@@ -42,14 +45,11 @@ def caller(request):
     client.get("/api/docs")  # a page of ours, which sets the token
     cookies = {name: morsel.value for name, morsel in client.cookies.items()}
     found = {"cookies": cookies, "headers": {"X-CSRFToken": cookies["csrftoken"]}}
-    if request.param == "database":
+    with in_memory() if request.param == "memory" else nullcontext(), geocoding("census"):
         yield found
-    else:
-        with in_memory():
-            yield found
 
 
-@api.include(path_regex=r"^/api/opportunity-zones").parametrize()
+@api.include(path_regex=r"^/api/(opportunity-zones|geocode)").parametrize()
 @EXAMPLES
 def test_the_zones_answer_as_documented(case, caller) -> None:
     case.call_and_validate(**caller, checks=CHECKS)

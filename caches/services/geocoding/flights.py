@@ -17,6 +17,7 @@ Found = TypeVar("Found")
 class _Flight(Generic[Found]):
     def __init__(self) -> None:
         self.landed = threading.Event()
+        self.callers = 0
         self.found: Found | None = None
         self.error: BaseException | None = None
 
@@ -41,6 +42,7 @@ class Flights(Generic[Found]):
             leads = flight is None
             if flight is None:
                 flight = self._flights[key] = _Flight()
+            flight.callers += 1
         if leads:
             return self._lead(key, flight, ask)
         give_connections_back()
@@ -51,9 +53,10 @@ class Flights(Generic[Found]):
             raise self._refused() from None
         return flight.found  # type: ignore[return-value]  # there was no error
 
-    def under_way(self) -> int:
-        """Return how many there are."""
-        return len(self._flights)
+    def callers(self) -> int:
+        """Return how many callers are asking or waiting."""
+        with self._lock:
+            return sum(flight.callers for flight in self._flights.values())
 
     def _lead(self, key: str, flight: _Flight[Found], ask: Callable[[], Found]) -> Found:
         try:

@@ -110,6 +110,7 @@
         return line;
       }),
     );
+    answer.scrollIntoView({ block: "nearest" });
   }
 
   function metres(value) {

@@ -36,7 +36,14 @@ from tracker.models import Friendship, Standing, Todo
 from tracker.services import friends, reports, timers, todos
 
 EVERYWHERE = databases_of(
-    "accounts", "tracker", "customers", "documents", "analytics", "compliance", "workspace"
+    "accounts",
+    "caches",
+    "tracker",
+    "customers",
+    "documents",
+    "analytics",
+    "compliance",
+    "workspace",
 )
 pytestmark = pytest.mark.django_db(transaction=True, databases=EVERYWHERE)
 ADDRESS = "ada.of-everywhere@example.com"
@@ -193,7 +200,7 @@ class TestDeletion:
         assert leaving.done_at is not None
         assert Leaving.objects.get().addresses == []
         assert set(leaving.steps.values_list("app_label", flat=True)) == {
-            "accounts", "analytics", "customers", "documents", "messaging", "tracker",
+            "accounts", "analytics", "caches", "customers", "documents", "messaging", "tracker",
         }  # fmt: skip
 
     def test_keeps_a_nameless_row_where_others_need_it(self, ada) -> None:

@@ -18,7 +18,14 @@ from tests.homes import databases_of
 from tests.people import a_user
 
 EVERYWHERE = databases_of(
-    "accounts", "tracker", "customers", "documents", "analytics", "compliance", "workspace"
+    "accounts",
+    "caches",
+    "tracker",
+    "customers",
+    "documents",
+    "analytics",
+    "compliance",
+    "workspace",
 )
 pytestmark = pytest.mark.django_db(transaction=True, databases=EVERYWHERE)
 CHECKS = [

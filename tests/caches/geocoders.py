@@ -328,6 +328,6 @@ def begin_anew() -> None:
 def lots(count: int) -> dict[str, tuple[float, float]]:
     """Return addresses and where they lie."""
     return {
-        f"{number} Main St, Denver, CO 80202": (39.7 + number / 1000, -104.9)
+        f"{number} Main St, Denver, CO 80202": (round(39.7 + number / 1000, 3), -104.9)
         for number in range(1, count + 1)
     }

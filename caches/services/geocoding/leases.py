@@ -45,9 +45,9 @@ _END: Final = """
 UPDATE caches_geocodelease SET until = clock_timestamp(), outcome = %(outcome)s
 WHERE key = %(key)s AND token = %(token)s
 """
-_END_ALL: Final = """
-UPDATE caches_geocodelease SET until = clock_timestamp()
-WHERE key = ANY(%(keys)s::text[]) AND token = %(token)s AND until > clock_timestamp()
+_GIVE_BACK: Final = """
+DELETE FROM caches_geocodelease
+WHERE key = ANY(%(keys)s::text[]) AND token = %(token)s AND outcome = ''
 """
 _LOOK: Final = """
 SELECT token, until <= clock_timestamp(), outcome FROM caches_geocodelease WHERE key = %(key)s
@@ -82,7 +82,10 @@ def extend(keys: Iterable[str], token: uuid.UUID) -> int:
 
 def end(key: str, token: uuid.UUID, *, outcome: str = "") -> None:
     """Give a lease back, with what became of it where nothing was stored."""
-    _run(_END, key=key, token=token, outcome=outcome)
+    if outcome:
+        _run(_END, key=key, token=token, outcome=outcome)
+    else:
+        end_all([key], token)
 
 
 def look(key: str) -> Seen | None:
@@ -98,8 +101,8 @@ def prune(*, at: dt.datetime) -> int:
 
 
 def end_all(keys: Iterable[str], token: uuid.UUID) -> None:
-    """Give back the leases of these that are still those of the token."""
-    _run(_END_ALL, keys=list(keys), token=token)
+    """Give back the leases that are still those of the token; those with an outcome stay."""
+    _run(_GIVE_BACK, keys=list(keys), token=token)
 
 
 def _run(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:

@@ -33,7 +33,8 @@ def try_password(request: HttpRequest, *, email: str, password: str) -> User | N
     :raises TooManyAttempts: for this device or this address, whether it has an account or not.
     """
     spent = spend(Rule.SIGN_IN, client=client_of(request), account=email)
-    user = authenticate(request, username=email, password=password)
+    with spent.unless_a_store_is_away():
+        user = authenticate(request, username=email, password=password)
     if user is None:
         return None
     spent.give_back()

@@ -51,8 +51,11 @@ ACCOUNT_THROTTLES: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "token": ((30 * _SCALE, _HOUR), (30, _HOUR)),
     "password": ((30 * _SCALE, _MINUTES), (10, _MINUTES)),
     "export": ((20 * _SCALE, _HOUR), (5, _HOUR)),
+    "client": ((60 * _SCALE, _MINUTES), (600, _MINUTES)),
+    "issue": ((3_000 * _SCALE, _MINUTES), (6_000, _MINUTES)),
+    "new_token": ((60 * _SCALE, _HOUR), (30, _HOUR)),
 }
-"""Rule to (times, seconds) of one device address, and of one account."""
+"""Rule to (times, seconds) of one device address, and of one account, or of one OAuth client."""
 
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = False

@@ -23,5 +23,7 @@ class Rule(StrEnum):
     """Requests of OAuth clients that are refused, by whichever endpoint."""
     ISSUE = "issue"
     """Requests for OAuth tokens, and to revoke them, whether they succeed or not."""
+    CODE = "code"
+    """Tries with a code of the second step."""
     NEW_TOKEN = "new_token"
     """Personal tokens that somebody makes."""

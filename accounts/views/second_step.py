@@ -108,8 +108,8 @@ class DeactivateForm(DeactivateTOTPForm):  # type: ignore[misc]  # not typed
     def clean(self) -> Any:
         """Use the code up when the form is sent."""
         cleaned = super().clean()
+        self.fields["code"].required = True
         if context.request.method == "POST":
-            self.fields["code"].required = True
             code = self.cleaned_data.get("code", "")
             if not code:
                 self.add_error("code", "Type in a code.")

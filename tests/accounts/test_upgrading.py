@@ -79,7 +79,7 @@ def test_an_older_installation_keeps_its_people(installation: Installation) -> N
     found = installation.sql(
         "default", "SELECT email, is_active, is_staff, is_superuser FROM accounts_user"
     )
-    # Addresses are kept in small letters since.
+    # A migration of allauth's writes addresses in small letters.
     kept = {address.lower(): rights for address, rights in PEOPLE.items()}
     assert {address: tuple(rights) for address, *rights in found} == kept
     for address in PEOPLE:

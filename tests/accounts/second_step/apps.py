@@ -13,6 +13,7 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.second_step.checking import current_period
+from tests import secrets_watch
 from tests.people import PASSWORD
 
 ACTIVATE = "/account/2fa/totp/activate/"
@@ -50,6 +51,7 @@ class App:
 def with_app(user: User) -> tuple[App, list[str]]:
     """Give a user an app; return it with the recovery codes."""
     secret = generate_totp_secret()
+    secrets_watch.used(secret)
     TOTP.activate(user, secret)
     return App(secret), RecoveryCodes.activate(user).get_unused_codes()
 
@@ -65,6 +67,7 @@ def set_up(client: Client) -> tuple[App, list[str]]:
     """Set an app up on the pages, by whoever is signed in; return it with the recovery codes."""
     page = proved(client).get(ACTIVATE).content.decode()
     app = App(re.findall(r'class="secret">([A-Z2-7]{32})<', page)[0])
+    secrets_watch.used(app.secret)
     answer = client.post(ACTIVATE, {"code": app.code_at(0)}, follow=True)
     assert answer.redirect_chain == [(CODES, 302)], answer.content
     codes = re.findall(r"<li>(\d{8})</li>", answer.content.decode())

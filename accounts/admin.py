@@ -21,6 +21,7 @@ from accounts.policies import may_touch
 from accounts.querysets import UserQuerySet
 from accounts.roles import giving
 from accounts.roles.definitions import ROLES
+from accounts.second_step.resetting import reset_second_steps
 from databases.admin_base import HomeAdmin
 from databases.transactions import atomic_for
 
@@ -87,7 +88,7 @@ class UserAdmin(DjangoUserAdmin[User], HomeAdmin[User]):
             },
         ),
     )
-    actions = ("deactivate", "reactivate")
+    actions = ("deactivate", "reactivate", "reset_second_step")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Return the fields that this operator may only look at."""
@@ -138,6 +139,16 @@ class UserAdmin(DjangoUserAdmin[User], HomeAdmin[User]):
         )
         self.log_deed(request, chosen, "Reactivated.")
         messages.success(request, f"{count} users can sign in again.")
+
+    @admin.action(description="Reset the second step of the selected users", permissions=["change"])
+    def reset_second_step(self, request: HttpRequest, queryset: UserQuerySet) -> None:
+        """Take app and recovery codes away from who lost them, and sign them out everywhere."""
+        chosen = [user for user in queryset if _may_touch(request, user)]
+        count = reset_second_steps(user_ids=[user.pk for user in chosen], actor_id=_id_of(request))
+        self.log_deed(request, chosen, "Second step reset.")
+        messages.success(request, f"{count} users sign in without a second step now.")
+        if kept := queryset.count() - len(chosen):
+            messages.warning(request, f"{kept} are above you, and keep theirs.")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         """Save the roles, too; who loses the last one of staff no longer opens the admin."""

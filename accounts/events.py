@@ -30,6 +30,9 @@ DEACTIVATED: Final = "user.deactivated"
 REACTIVATED: Final = "user.reactivated"
 DELETED: Final = "user.deleted"
 EXPORTED: Final = "user.exported"
+CODE_REFUSED: Final = "user.code_refused"
+RECOVERY_CODE_USED: Final = "user.recovery_code_used"
+SECOND_STEP_RESET: Final = "user.second_step_reset"
 THROTTLED: Final = "user.throttled"
 
 

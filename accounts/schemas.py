@@ -48,6 +48,8 @@ class LoginBody(WireSchema):
 
     email: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=254)]
     password: Password
+    code: Annotated[str, StringConstraints(strip_whitespace=True, max_length=20)] = ""
+    """Of the app or a recovery code, where the account asks for one."""
 
 
 class AddressBody(WireSchema):

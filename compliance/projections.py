@@ -30,6 +30,7 @@ recorded without a word here; those that did not succeed stand in `OUTCOMES`."""
 
 OUTCOMES: Final[Mapping[str, AuditRecord.Outcome]] = {
     "user.sign_in_failed": AuditRecord.Outcome.FAILED,
+    "user.code_refused": AuditRecord.Outcome.FAILED,
     "user.throttled": AuditRecord.Outcome.REFUSED,
     "token.reuse_detected": AuditRecord.Outcome.REFUSED,
     "token.refused": AuditRecord.Outcome.REFUSED,
@@ -37,7 +38,8 @@ OUTCOMES: Final[Mapping[str, AuditRecord.Outcome]] = {
 
 KEPT: Final = frozenset({
     "active", "acts_as", "authorization_grant_type", "client_id", "client_type", "count",
-    "database_role", "device", "fields", "grant_type", "is_active", "kind", "may_introspect",
+    "database_role", "device", "fields", "grant_type", "is_active", "kind", "left",
+    "may_introspect",
     "page", "permission", "reason", "role", "scopes", "staff", "superuser", "tried", "usable",
 })  # fmt: skip
 """Keys of a payload that a record keeps. Whatever else an event brings, a secret included, is left

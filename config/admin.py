@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialApp
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
@@ -25,6 +26,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from accounts.roles.definitions import CLOSED_APPS
 from databases.admin_base import HomeAdmin, MachineWrittenAdmin
 
+admin.site.unregister(Authenticator)  # nobody looks at secrets; the users' list resets them
 admin.site.unregister(SocialApp)  # keys come from the settings alone
 
 

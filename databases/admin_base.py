@@ -56,6 +56,22 @@ class HomeAdmin(LoggedAdmin[AnyModel], ThemedAdmin[AnyModel]):
             actions["delete_selected"] = (delete_selected, name, description)
         return actions
 
+    def get_fieldsets(self, request: HttpRequest, obj: AnyModel | None = None) -> Any:
+        """Return the fields; a new row shows none that the database is to fill in."""
+        found = super().get_fieldsets(request, obj)
+        if obj is not None:
+            return found
+        unknown = {field.name for field in self.opts.concrete_fields if field.has_db_default()}
+        unknown &= set(self.get_readonly_fields(request, obj))
+        shown = [
+            (
+                title,
+                {**options, "fields": [name for name in options["fields"] if name not in unknown]},
+            )
+            for title, options in found
+        ]
+        return [(title, options) for title, options in shown if options["fields"]]
+
     def log_deed(self, request: HttpRequest, objects: Iterable[Model], deed: str) -> None:
         """Log what an action did to these objects; call it when the action is done.
 

@@ -131,6 +131,7 @@ HOME_OF_APP: Mapping[str, Alias] = MappingProxyType(
         "auth": Alias.DEFAULT,
         "contenttypes": Alias.DEFAULT,
         "django_celery_beat": Alias.DEFAULT,
+        "mfa": Alias.DEFAULT,  # allauth.mfa
         "oauth2_provider": Alias.DEFAULT,
         "sessions": Alias.DEFAULT,
         "sites": Alias.DEFAULT,

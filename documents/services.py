@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from django.core.files.storage import default_storage
 from django.db.models import Q
 
 from accounts.leaving.registry import Holder, Leaver
@@ -74,7 +75,7 @@ def record_activity(
 
 
 def forget_person(leaver: Leaver) -> None:
-    """Delete a person's own documents, and what was shared with them.
+    """Delete a person's own documents with their files, and what was shared with them.
 
     Documents of a business entity are not theirs alone: they stay, and the ids in them mean nobody
     any more.
@@ -82,8 +83,32 @@ def forget_person(leaver: Leaver) -> None:
     delete_rows_of(DocumentShare, "recipient_id", user_id=leaver.user_id)
     own = Q(owner_id=leaver.user_id, customer_id=None)
     for keys in some_keys(Document, own):
+        erase_documents(keys)
+
+
+def erase_documents(ids: Sequence[uuid.UUID]) -> None:
+    """Delete these documents for good: files, versions and rows.
+
+    Files go first, by what the rows say: whoever is interrupted finds the rows again, and no file
+    is left that nobody knows of. A version that is added meanwhile has its file deleted, too.
+
+    :raises OSError: or what else the file storage says; done again, it goes on.
+    """
+    removed: set[str] = set()
+    while True:
+        versions = DocumentVersion.objects.filter(document_id__in=ids)
+        for storage_key in versions.values_list("storage_key", flat=True):
+            if storage_key not in removed:
+                default_storage.delete(storage_key)
+                removed.add(storage_key)
         with atomic_for("documents"):
-            Document.objects.filter(pk__in=keys).delete()
+            # Nobody adds a version to a document whose row is held.
+            held = Document.objects.filter(pk__in=ids).order_by("pk").select_for_update()
+            list(held.values_list("pk", flat=True))
+            now = set(versions.all().values_list("storage_key", flat=True))
+            if now <= removed:
+                Document.objects.filter(pk__in=ids).delete()
+                return
 
 
 HOLDER: Final = Holder(

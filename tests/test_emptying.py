@@ -15,14 +15,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def emptier():
+def emptier() -> Emptier:
     """Return one that knows how `flush` leaves the database."""
     made = Emptier()
     made.empty("default")
     return made
 
 
-def permissions():
+def permissions() -> set[tuple[str, str]]:
     return set(Permission.objects.values_list("content_type__app_label", "codename"))
 
 

@@ -87,9 +87,18 @@ def resend_verification(request: HttpRequest, body: AddressBody) -> Status[dict[
 @router.post("/login", response=MeAnswer, summary="Sign in")
 @public
 def log_in(request: HttpRequest, body: LoginBody) -> User:
-    """Begin a session, which the cookie stands for. Needs the token of `/api/auth/csrf`."""
+    """Begin a session, which the cookie stands for. Needs the token of `/api/auth/csrf`.
+
+    An account with a second step answers 401 `accounts.code_needed`: send the same with `code`.
+    """
     require_csrf(request)
-    return sign_in(request, email=body.email, password=body.password, origin=origin_of(request))
+    return sign_in(
+        request,
+        email=body.email,
+        password=body.password,
+        origin=origin_of(request),
+        code=body.code,
+    )
 
 
 @router.post("/logout", response={204: None}, summary="Sign out")

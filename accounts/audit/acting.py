@@ -100,9 +100,14 @@ def connect(user_model: Any) -> None:
         Group.permissions.through,
     ):
         m2m_changed.connect(_relation, sender=through, dispatch_uid=f"audit.{through.__name__}")
-    for model in (user_model, Group):
-        pre_delete.connect(_row, sender=model, dispatch_uid=f"audit.deleted.{model.__name__}")
-    pre_save.connect(_row, sender=Group, dispatch_uid="audit.saved.Group")
+    pre_delete.connect(_row, sender=user_model, dispatch_uid="audit.deleted.User")
+    connect_rows(Group)
+
+
+def connect_rows(model: Any) -> None:
+    """Tell before rows of this model are saved or deleted, which a trigger records."""
+    pre_delete.connect(_row, sender=model, dispatch_uid=f"audit.deleted.{model.__name__}")
+    pre_save.connect(_row, sender=model, dispatch_uid=f"audit.saved.{model.__name__}")
 
 
 def _relation(sender: Any, action: str, using: str, **_: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 
 from accounts import events
@@ -40,6 +41,7 @@ def delete_account(
         Leaving.objects.create(user_id=user_id, addresses=sorted(addresses))
         EmailAddress.objects.filter(user=user).delete()
         SocialAccount.objects.filter(user=user).delete()
+        Authenticator.objects.filter(user=user).delete()
         PendingMail.objects.filter(address__in=addresses).delete()
         queue_mail(kind=PendingMail.Kind.DELETED, address=user.email, origin=origin)
         _take_the_name_away(user)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.contrib.admin.models import LogEntry
 from django.db.models import Q
@@ -36,6 +37,9 @@ def register() -> None:
                 "addresses": lambda user_id: rows_of(EmailAddress, "user_id", user_id=user_id),
                 "connectedAccounts": lambda user_id: rows_of(
                     SocialAccount, "user_id", user_id=user_id
+                ),
+                "secondStep": lambda user_id: rows_of(
+                    Authenticator, "user_id", user_id=user_id, without=("data",)
                 ),
                 "tokens": lambda user_id: rows_of(
                     PersonalToken, "user_id", user_id=user_id, without=SECRETS
@@ -68,6 +72,6 @@ def _forget(leaver: Leaver) -> None:
     for address in leaver.addresses:
         about |= Q(object_repr__icontains=address) | Q(change_message__icontains=address)
     LogEntry.objects.filter(about).update(object_repr="(deleted)", change_message="")
-    for model in (Session, PersonalToken, Authorization):
+    for model in (Authenticator, Session, PersonalToken, Authorization):
         delete_rows_of(model, "user_id", user_id=leaver.user_id)
     forget_texts(leaver.addresses)

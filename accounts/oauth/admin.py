@@ -38,12 +38,18 @@ else:
 AnyModel = TypeVar("AnyModel", bound=Model)
 
 
+class ScopeChoices(ThemedChoices):
+    """The theme's boxes to tick, whose texts also fit a phone."""
+
+    option_template_name = "oauth/scope_option.html"
+
+
 class ClientForm(forms.ModelForm[Client]):
     """A client with its scopes to tick."""
 
     scopes = forms.MultipleChoiceField(
         choices=[(str(scope), f"{scope} – {text}") for scope, text in DESCRIPTIONS.items()],
-        widget=ThemedChoices,
+        widget=ScopeChoices,
         help_text="The most that it may ask for; people may be asked for less.",
     )
 
@@ -76,6 +82,11 @@ class ClientAdmin(HomeAdmin[Client]):
         "may_introspect", "user", "is_active", "created_at", "updated_at",
     )  # fmt: skip
     actions = ("new_secret",)
+
+    def get_fields(self, request: HttpRequest, obj: Client | None = None) -> Any:
+        """Return the fields; a new client gets its id when it is saved."""
+        fields = super().get_fields(request, obj)
+        return fields if obj is not None else [name for name in fields if name != "client_id"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Client | None = None) -> Any:
         """Return what this operator may only look at. The type decides about the secret: it stays.

@@ -12,6 +12,7 @@ from ninja import Router, Status
 from accounts.oauth.queries import personal_tokens_of
 from accounts.oauth.schemas import NewTokenAnswer, TokenAnswer, TokenBody, TokenList
 from accounts.oauth.services import personal
+from accounts.throttling import Rule, client_of, spend
 from common.access import signed_in, user_of
 
 router = Router()
@@ -28,6 +29,7 @@ def list_tokens(request: HttpRequest) -> dict[str, Any]:
 @signed_in("users:write", in_person=True)
 def create_token(request: HttpRequest, response: HttpResponse, body: TokenBody) -> Any:
     """Make a token; `value` is shown in this answer and never again."""
+    spend(Rule.NEW_TOKEN, client=client_of(request), account=_user_id(request))
     made = personal.create_token(
         user_id=_user_id(request),
         name=body.name,

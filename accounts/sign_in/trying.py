@@ -7,6 +7,7 @@ from django.http import HttpRequest
 
 from accounts.models import User
 from accounts.registration.confirming import is_confirmed, send_again
+from accounts.second_step.checking import CodeNeeded, check, is_on, note
 from accounts.throttling import Rule, client_of, spend
 from common.errors import PolystoreError
 
@@ -33,19 +34,25 @@ def try_password(request: HttpRequest, *, email: str, password: str) -> User | N
     :raises TooManyAttempts: for this device or this address, whether it has an account or not.
     """
     spent = spend(Rule.SIGN_IN, client=client_of(request), account=email)
-    user = authenticate(request, username=email, password=password)
+    with spent.unless_a_store_is_away():
+        user = authenticate(request, username=email, password=password)
     if user is None:
         return None
     spent.give_back()
     return user
 
 
-def sign_in(request: HttpRequest, *, email: str, password: str, origin: str) -> User:
+def sign_in(
+    request: HttpRequest, *, email: str, password: str, origin: str, code: str = ""
+) -> User:
     """Sign somebody in on this device.
 
     :param origin: scheme and host for links in a letter.
+    :param code: of the second step, for accounts that have one.
     :raises SignInRefused: 401, whatever is wrong.
     :raises AddressUnconfirmed: 403, for the right password; the letter is sent again.
+    :raises accounts.second_step.checking.CodeNeeded: 401, for the right password without a code.
+    :raises accounts.second_step.checking.CodeRefused: 401, for the right password.
     :raises TooManyAttempts: 429.
     """
     user = try_password(request, email=email, password=password)
@@ -55,5 +62,12 @@ def sign_in(request: HttpRequest, *, email: str, password: str, origin: str) -> 
         spend(Rule.MAIL, client=client_of(request), account=email)
         send_again(address=user.email, origin=origin)
         raise AddressUnconfirmed("Your address is not confirmed yet.")
+    if not is_on(user.pk):
+        login(request, user)
+        return user
+    if not code:
+        raise CodeNeeded("This account asks for a code, too.")
+    authenticator = check(user=user, code=code, client=client_of(request))
     login(request, user)
+    note(request, user, authenticator)
     return user

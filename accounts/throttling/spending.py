@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
@@ -15,6 +17,7 @@ from accounts.throttling import counting
 from accounts.throttling.counting import Counter, ThrottleMisconfigured
 from accounts.throttling.rules import Rule
 from common.errors import PolystoreError
+from common.failures import is_unavailability
 from databases.transactions import atomic_for
 
 _PREFIX: Final = "polystore:throttle"
@@ -38,6 +41,16 @@ class Spent:
     def give_back(self) -> None:
         """Count it no longer: it succeeded."""
         counting.give_back(list(self.counters))
+
+    @contextmanager
+    def unless_a_store_is_away(self) -> Iterator[None]:
+        """Count no try that nobody could judge: who waits for a store must not wait for us, too."""
+        try:
+            yield
+        except Exception as error:
+            if is_unavailability(error):
+                self.give_back()
+            raise
 
 
 def spend(rule: Rule, *, client: str, account: object = "") -> Spent:

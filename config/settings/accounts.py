@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.settings.env import integer, refuse, text
+from config.settings.env import flag, integer, refuse, text
 
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 """By the address of the user, in any capitalisation. For an unknown address it hashes, too."""
@@ -51,8 +51,31 @@ ACCOUNT_THROTTLES: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "token": ((30 * _SCALE, _HOUR), (30, _HOUR)),
     "password": ((30 * _SCALE, _MINUTES), (10, _MINUTES)),
     "export": ((20 * _SCALE, _HOUR), (5, _HOUR)),
+    "client": ((60 * _SCALE, _MINUTES), (600, _MINUTES)),
+    "issue": ((3_000 * _SCALE, _MINUTES), (6_000, _MINUTES)),
+    "code": ((30 * _SCALE, _MINUTES), (5, _MINUTES)),
+    "new_token": ((60 * _SCALE, _HOUR), (30, _HOUR)),
 }
-"""Rule to (times, seconds) of one device address, and of one account."""
+"""Rule to (times, seconds) of one device address, and of one account, or of one OAuth client."""
+
+MFA_ADAPTER = "accounts.views.adapter.SecondStepAdapter"
+MFA_FORMS = {
+    "authenticate": "accounts.views.second_step.AuthenticateForm",
+    "reauthenticate": "accounts.views.second_step.ReauthenticateForm",
+    "activate_totp": "accounts.views.second_step.ActivateForm",
+    "deactivate_totp": "accounts.views.second_step.DeactivateForm",
+    "generate_recovery_codes": "accounts.views.second_step.NewCodesForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = SITE_NAME
+MFA_TOTP_TOLERANCE = 1
+"""Periods of 30 seconds by which a phone's clock may be off."""
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+"""Nobody signs in without a confirmed address; a second one that waits is no reason to refuse."""
+ADMIN_REQUIRES_TOTP = flag("ADMIN_REQUIRES_TOTP", default=False)
+"""Whether /admin/ opens only to sessions that passed a second step. Not by default: an upgrade must
+not stand between operators and the admin in the middle of an incident."""
 
 SOCIALACCOUNT_STORE_TOKENS = False
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = False

@@ -29,6 +29,7 @@ UNFOLD: dict[str, Any] = {
             "950": "oklch(28% .08 260)",
         },
     },
+    "LOGIN": {"form": "accounts.views.admin_sign_in.AdminSignInForm"},
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     # Behind ours, whose templates go before theirs.
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "allauth.socialaccount",
     *SOCIAL_APPS,
 ]
@@ -88,6 +89,7 @@ MIDDLEWARE = [
     "accounts.middleware.KnownActor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.SecondStepOfStaff",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 

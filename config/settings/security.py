@@ -37,5 +37,11 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
+FIELD_ENCRYPTION_KEYS = items("FIELD_ENCRYPTION_KEYS")
+"""What seals secrets that must be read again, such as those of second steps. The first one seals,
+all of them open. Without any, SECRET_KEY does both, and then it cannot change freely."""
+if any(len(_key) < 32 for _key in FIELD_ENCRYPTION_KEYS):
+    raise refuse("Each of FIELD_ENCRYPTION_KEYS must have at least 32 characters, made at random.")
+
 COMPLIANCE_SUPERUSERS = flag("COMPLIANCE_SUPERUSERS", default=False)
 """Whether superusers see compliance data. By default only compliance officers do."""

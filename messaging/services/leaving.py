@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from accounts.leaving.registry import Holder, Leaver
 from accounts.leaving.rows import delete_rows_of, rows_of, rows_where, some_keys
+from databases.stores import mongo
 from messaging.models import (
     Channel,
     ConversationMember,
@@ -19,6 +20,7 @@ from messaging.models import (
 )
 from messaging.policies import NotAllowed
 from messaging.queries.standing import MessageNotFound
+from messaging.services.catching_up import copy_marked
 from messaging.services.messages import delete_message
 
 _INNER: Final = ("rank", "request", "fingerprint", "search")
@@ -28,12 +30,21 @@ def forget_person(leaver: Leaver) -> None:
     """Delete what a person wrote, in both stores, and up to where they have read.
 
     What they wrote in rooms that they left before stays, without a name.
+
+    :raises databases.breaker.AliasUnavailable: while MongoDB is away, which may hold messages of
+        theirs that PostgreSQL has not seen; what it has seen is deleted by then.
     """
-    for model, wanted in _written_by(leaver.user_id):
+    _delete_known(leaver.user_id)
+    if mongo.configured() and copy_marked()[0]:
+        _delete_known(leaver.user_id)
+    delete_rows_of(ReadMarker, "user_id", user_id=leaver.user_id)
+
+
+def _delete_known(user_id: UUID) -> None:
+    for model, wanted in _written_by(user_id):
         for keys in some_keys(model, wanted & Q(deleted=False)):
             for message_id in keys:
-                _delete(leaver.user_id, message_id)
-    delete_rows_of(ReadMarker, "user_id", user_id=leaver.user_id)
+                _delete(user_id, message_id)
 
 
 def _delete(user_id: UUID, message_id: UUID) -> None:

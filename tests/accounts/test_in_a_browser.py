@@ -149,6 +149,7 @@ STAFF = (
     "/admin/databases/overview/", "/admin/outbox/overview/",
     "/admin/django_celery_beat/periodictask/add/", "/admin/password_change/",
     "/admin/documents/document/", "/admin/documents/document/add/", "/admin/accounts/user/?q=a",
+    "/admin/accounts/client/add/", "/admin/accounts/session/", "/admin/accounts/personaltoken/",
 )  # fmt: skip
 
 

@@ -62,6 +62,7 @@ def test_with_its_secrets_djangos_own_audit_finds_nothing():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("FIELD_ENCRYPTION_KEYS", f"{'k' * 40},short"),
         ("SECRET_KEY", "short"),
         ("DEBUG", "true"),
         ("ALLOWED_HOSTS", "*"),

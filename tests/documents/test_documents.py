@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 
+from accounts.leaving.registry import Leaver
 from documents import services
 from documents.models import (
     Document,
@@ -183,3 +186,50 @@ class TestActivity:
         assert client.post(f"{address}{entry.pk}/delete/", {"post": "yes"}).status_code == 403
         stranger = signed_in(an_operator("documents.view_document"))
         assert stranger.get(address).status_code == 403
+
+
+class TestTheFilesOfALeaver:
+    @pytest.fixture(autouse=True)
+    def _storage(self, settings, tmp_path) -> None:
+        settings.MEDIA_ROOT = tmp_path
+
+    def _stored(self, document: Document, number: int = 1) -> str:
+        version = a_version(document, number)
+        assert default_storage.save(version.storage_key, ContentFile(b"x")) == version.storage_key
+        return version.storage_key
+
+    def test_go_with_the_documents(self) -> None:
+        own, of_an_entity = a_document(), a_document(customer_id=uuid.uuid4())
+        somebody_elses = a_document(owner_id=uuid.UUID(int=8))
+        gone = [self._stored(own, 1), self._stored(own, 2)]
+        kept = [self._stored(of_an_entity), self._stored(somebody_elses)]
+
+        services.forget_person(Leaver(user_id=SOMEBODY, addresses=()))
+
+        assert not any(map(default_storage.exists, gone))
+        assert all(map(default_storage.exists, kept))
+        assert set(Document.objects.all()) == {of_an_entity, somebody_elses}
+
+    def test_that_are_gone_already_hinder_nobody(self) -> None:
+        own = a_document()
+        a_version(own)
+
+        services.forget_person(Leaver(user_id=SOMEBODY, addresses=()))
+
+        assert not Document.objects.exists()
+
+    def test_that_the_storage_does_not_delete_keep_their_rows(self, tmp_path) -> None:
+        own = a_document()
+        key = self._stored(own)
+        # A folder that is not empty stands where the file was.
+        (tmp_path / key).unlink()
+        (tmp_path / key / "inside").mkdir(parents=True)
+
+        with pytest.raises(OSError, match="not empty"):
+            services.forget_person(Leaver(user_id=SOMEBODY, addresses=()))
+        assert Document.objects.get() == own
+
+        (tmp_path / key / "inside").rmdir()
+        services.forget_person(Leaver(user_id=SOMEBODY, addresses=()))
+        assert not Document.objects.exists()
+        assert not default_storage.exists(key)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -26,6 +28,8 @@ from common.errors import PolystoreError
 from databases.transactions import atomic_for
 
 APP: Final = "accounts"
+LONGEST_NAME: Final = 100
+"""Of a client, as it is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,18 @@ def decide(request: HttpRequest, question: Question, *, allow: bool) -> str:
             request, list(question.scopes), question.credentials, allow
         )
     return str(uri)
+
+
+def named_in(request: HttpRequest) -> str:
+    """Return the client that a request says it comes from, known or not; "" where it says none."""
+    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return request.POST.get("client_id", "")[:LONGEST_NAME]
+    try:
+        found = base64.b64decode(credentials, validate=True).decode()
+    except ValueError:
+        return ""
+    return unquote_plus(found.partition(":")[0])[:LONGEST_NAME]
 
 
 def give_token(request: HttpRequest) -> Answer:

@@ -31,6 +31,11 @@ class Protocol(OAuth2Validator):  # type: ignore[misc]  # the library has no typ
         found: Client | None = request.client
         return found
 
+    def _extract_basic_auth(self, request: Any) -> str | None:
+        """Return the credentials of the header; base64 is ASCII, and the library fails on more."""
+        found: str | None = super()._extract_basic_auth(request)
+        return found if found and found.isascii() else None
+
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
         """Compare checksums. Clients without a secret are never recognised by one."""
         return bool(stored_secret) and hmac.compare_digest(

@@ -16,6 +16,7 @@ from oauth2_provider.settings import oauth2_settings
 
 from accounts.oauth.policies import DESCRIPTIONS
 from accounts.oauth.services import answering
+from accounts.throttling import Rule, client_of, spend
 from common.access import guarded, public
 
 View = Callable[..., HttpResponse]
@@ -23,13 +24,17 @@ METHODS = ["client_secret_basic", "client_secret_post"]
 
 
 def _endpoint(view: View) -> View:
-    """Take forms from clients: no cookie counts, so none can be misused."""
+    """Take forms from clients: no cookie counts, so none can be misused. Refusals are counted."""
 
     @wraps(view)
     def take(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.META.get("QUERY_STRING"):
             return _refused("URL query parameters are not allowed: send a form.")
-        response = view(request, *args, **kwargs)
+        spent = spend(Rule.CLIENT, client=client_of(request), account=answering.named_in(request))
+        with spent.unless_a_store_is_away():
+            response = view(request, *args, **kwargs)
+        if response.status_code < 400:
+            spent.give_back()
         response["Cache-Control"] = "no-store"
         return response
 
@@ -41,12 +46,14 @@ def _endpoint(view: View) -> View:
 @_endpoint
 def token(request: HttpRequest) -> HttpResponse:
     """Swap a code, a refresh token or a client's own credentials for tokens."""
+    _count(request)
     return _answered(answering.give_token(request))
 
 
 @_endpoint
 def revoke(request: HttpRequest) -> HttpResponse:
     """End a token with all that came of the same authorization (RFC 7009)."""
+    _count(request)
     return _answered(answering.revoke(request))
 
 
@@ -105,6 +112,14 @@ def metadata(request: HttpRequest) -> HttpResponse:
 
 
 NAMES = ("authorize", "token", "revoke-token", "introspect")
+
+
+def _count(request: HttpRequest) -> None:
+    """Bound what one client, and one address, has written.
+
+    :raises TooManyAttempts: 429.
+    """
+    spend(Rule.ISSUE, client=client_of(request), account=answering.named_in(request))
 
 
 def _answered(answer: answering.Answer) -> HttpResponse:

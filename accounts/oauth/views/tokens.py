@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.oauth.policies import described
 from accounts.oauth.queries import allowed_by, is_in_force, personal_tokens_of, scopes_of
 from accounts.oauth.services import authorizations, personal
+from accounts.throttling import Rule, TooManyAttempts, client_of, spend
 from common.errors import PolystoreError
 
 LIVES = (7, 30, 90, 366)
@@ -31,7 +32,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
         try:
             made = _make(request)
         except PolystoreError as error:
-            if error.status >= 500:
+            if error.status >= 500 or isinstance(error, TooManyAttempts):
                 raise
             messages.error(request, f"{error.detail} {error.remedy}")
             status = error.status
@@ -67,6 +68,7 @@ def end_access(request: HttpRequest, client_id: UUID) -> HttpResponse:
 
 
 def _make(request: HttpRequest) -> personal.NewToken:
+    spend(Rule.NEW_TOKEN, client=client_of(request), account=_user_id(request))
     days = request.POST.get("days", "")
     return personal.create_token(
         user_id=_user_id(request),

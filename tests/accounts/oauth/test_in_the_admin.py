@@ -52,6 +52,13 @@ def act(browser: Any, action: str, model: str, *rows: Any) -> Any:
 
 
 class TestClients:
+    def test_have_neither_id_nor_dates_before_they_are_saved(self) -> None:
+        page = signed_in(a_superuser()).get(f"{CLIENTS}add/").content.decode()
+
+        assert "field-client_id" not in page
+        assert "Created at" not in page
+        assert "DatabaseDefault" not in page
+
     def test_are_registered_and_their_secret_is_shown_once(self) -> None:
         browser = signed_in(a_superuser())
 

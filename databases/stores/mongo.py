@@ -33,6 +33,8 @@ PROBE_SECONDS = 0.8
 DEFAULT_DATABASE = "polystore"
 _OTHER_OPTIONS = 85
 """MongoDB's code for an index that is there with other options."""
+_READ_WAS_ENDED = 175
+"""MongoDB's code (QueryPlanKilled) for a read whose collection was dropped or replaced under it."""
 
 Document = dict[str, Any]
 
@@ -121,7 +123,8 @@ def database(*, timeout: float | None = None) -> Iterator[Database[Document]]:
     """Give the database to one operation, bounded in time.
 
     :param timeout: seconds for all calls of the block; MONGO_TIMEOUT_MS by default.
-    :raises AliasUnavailable: at once while MongoDB is known to be down, and when it fails now.
+    :raises AliasUnavailable: at once while MongoDB is known to be down, and when it fails now; also
+        when a rebuilt collection took the place of the one that was being read.
     :raises TransactionHeldOpen: while a PostgreSQL transaction is open in this thread.
     """
     require_no_transaction(before="MongoDB was called")
@@ -134,6 +137,10 @@ def database(*, timeout: float | None = None) -> Iterator[Database[Document]]:
     except (ServerSelectionTimeoutError, NetworkTimeout, AutoReconnect) as error:
         guard.failed(type(error).__name__)
         raise AliasUnavailable(STORE) from error
+    except OperationFailure as error:
+        if error.code == _READ_WAS_ENDED:
+            raise AliasUnavailable(STORE) from error
+        raise
 
 
 def declare_index(index: Index) -> None:

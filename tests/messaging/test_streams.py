@@ -8,7 +8,6 @@ import json
 import queue
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,10 +50,6 @@ def address() -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     server.should_exit = server.force_exit = True
     thread.join()
-    with warnings.catch_warnings():
-        # Django does not close the empty body of a request that its server ends.
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 class Stream:

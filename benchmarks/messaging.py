@@ -132,7 +132,7 @@ def history(servers: ServerSet, room: uuid.UUID, rounds: int) -> Figures:
     from messaging.queries.history import page_of
     from messaging.queries.rooms import standing_of
     from messaging.stores import postgres
-    from messaging.stores.mongodb import _ARRIVED, _SHOWN, COLLECTION, MongoMessages
+    from messaging.stores.mongodb import _SHOWN, COLLECTION, MongoMessages
     from messaging.stores.postgres import PostgresMessages
 
     environment = servers.environment()
@@ -144,7 +144,7 @@ def history(servers: ServerSet, room: uuid.UUID, rounds: int) -> Figures:
         collection = client.get_default_database()[COLLECTION]
 
         def bare_mongo() -> object:
-            where = {"conversation_id": room, **_ARRIVED}
+            where = {"conversation_id": room}
             return list(collection.find(where, _SHOWN, sort=[("_id", -1)], limit=50))
 
         def bare_postgres() -> object:

@@ -2,15 +2,17 @@
 
 A document is `{_id, conversation_id, member_id, author_id, content, file_url, deleted, created_at,
 updated_at, rank, words}`, with `request` and `fingerprint` where a key came with it. `pending`
-stands in it until PostgreSQL has acknowledged its copy. `arriving` stands in a new one until its
-writer has tried that: nobody is shown it before, or it would vanish if MongoDB ended in between. If
-the writer ends, nobody was told that it is stored; the sweep copies it and has it shown.
+stands in it until PostgreSQL has acknowledged its copy.
+
+What is read is what a majority has: it stays, also when MongoDB ends right after. And before a
+marked document is shown, whoever shows it may have PostgreSQL take the copy (`before_showing`): so
+what was once shown is still there when PostgreSQL has to serve.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -37,38 +39,43 @@ class MongoMessages:
 
     name = mongo.STORE
 
-    def __init__(self, *, timeout: float | None = None) -> None:
-        """Bound each call by `timeout` seconds; MONGO_TIMEOUT_MS by default."""
+    def __init__(
+        self,
+        *,
+        timeout: float | None = None,
+        before_showing: Callable[[list[State]], None] = lambda _marked: None,
+    ) -> None:
+        """Bound each call by `timeout` seconds; MONGO_TIMEOUT_MS by default.
+
+        :param before_showing: is given the marked ones of what was found, before it is returned.
+        """
         self._timeout = timeout
+        self._before_showing = before_showing
 
     def older(self, room_id: UUID, *, than: UUID | None, limit: int) -> list[State]:
         """Return the newest messages of a room, or those older than an id, the newest first."""
-        where: Document = {"conversation_id": room_id, **_ARRIVED}
+        where: Document = {"conversation_id": room_id}
         if than is not None:
             where["_id"] = {"$lt": than}
         return self._find(where, [("_id", -1)], limit)
 
     def later(self, room_id: UUID, *, than: UUID, limit: int) -> list[State]:
         """Return the messages of a room with higher ids, rising."""
-        where = {"conversation_id": room_id, "_id": {"$gt": than}, **_ARRIVED}
+        where = {"conversation_id": room_id, "_id": {"$gt": than}}
         return self._find(where, [("_id", 1)], limit)
 
     def changed(self, room_id: UUID, *, since: datetime, limit: int) -> list[State]:
         """Return the messages of a room that were written or changed since, by that time."""
-        where = {"conversation_id": room_id, "updated_at": {"$gte": since}, **_ARRIVED}
+        where = {"conversation_id": room_id, "updated_at": {"$gte": since}}
         return self._find(where, [("updated_at", 1)], limit)
 
     def get(self, message_id: UUID) -> State | None:
         """Return a message, deleted or not, or None where there is none."""
-        with mongo.database(timeout=self._timeout) as database:
-            found = newest.durable(database, COLLECTION).find_one({"_id": message_id})
-        return None if found is None else _state(found)
+        return next(iter(self._find({"_id": message_id}, [("_id", 1)], 1)), None)
 
     def of_request(self, request: str) -> State | None:
         """Return the message that an author's key made, or None."""
-        with mongo.database(timeout=self._timeout) as database:
-            found = newest.durable(database, COLLECTION).find_one({"request": request})
-        return None if found is None else _state(found)
+        return next(iter(self._find({"request": request}, [("_id", 1)], 1)), None)
 
     def create(self, state: State) -> State:
         """Keep a new message, marked until PostgreSQL has it; return it.
@@ -78,12 +85,12 @@ class MongoMessages:
         with mongo.database(timeout=self._timeout) as database:
             collection = newest.durable(database, COLLECTION)
             try:
-                newest.insert(collection, document_of(state, pending=True) | _ARRIVING)
+                newest.insert(collection, document_of(state, pending=True))
             except newest.IdTaken:
                 taken: list[Document] = [{"_id": state.id}]
                 if state.request:
                     taken.append({"request": state.request})
-                found = collection.find_one({"$or": taken})
+                found = newest.settled(collection, {"$or": taken})
                 if found is not None:
                     return _state(found)
                 raise
@@ -104,7 +111,11 @@ class MongoMessages:
         self.put_copies(states)
 
     def put_copies(self, states: Sequence[State]) -> list[UUID]:
-        """Keep these states, which PostgreSQL has; return the ids whose key another message has."""
+        """Keep these states, which PostgreSQL has; return the ids whose key another message has.
+
+        The mark goes, too, from a document that is there in the very same state: its writer gave up
+        waiting and turned to PostgreSQL, and MongoDB took it all the same.
+        """
         with mongo.database(timeout=self._timeout) as database:
             documents = [document_of(state, pending=False) for state in states]
             return newest.put_many(newest.durable(database, COLLECTION), documents)
@@ -113,12 +124,7 @@ class MongoMessages:
         """Take the mark away: PostgreSQL has these states, or newer ones."""
         with mongo.database(timeout=self._timeout) as database:
             collection = newest.quick(database, COLLECTION)
-            newest.unset(collection, [(state.id, state.rank) for state in states], *_MARKS)
-
-    def arrived(self, state: State) -> None:
-        """Have a new message shown, though PostgreSQL did not take its copy: the mark stays."""
-        with mongo.database(timeout=self._timeout) as database:
-            newest.unset(newest.durable(database, COLLECTION), [(state.id, state.rank)], "arriving")
+            newest.unset(collection, [(state.id, state.rank) for state in states], "pending")
 
     def not_copied(self, *, above: UUID | None = None, limit: int) -> list[State]:
         """Return the next marked messages by id: PostgreSQL may lack them."""
@@ -164,14 +170,14 @@ class MongoMessages:
             found = newest.durable(database, COLLECTION).find(
                 where, _SHOWN, sort=order, limit=limit, batch_size=limit + 1
             )
-            return [_state(row) for row in found]
+            rows = list(found)
+        marked = [_state(row) for row in rows if "pending" in row]
+        if marked:
+            self._before_showing(marked)
+        return [_state(row) for row in rows]
 
 
-_SHOWN: Final = {"words": 0, "pending": 0}
-_ARRIVING: Final = {"arriving": True}
-_ARRIVED: Final = {"arriving": None}
-"""Matches those without the mark. No `$or`: MongoDB would plan around the index."""
-_MARKS: Final = ("pending", "arriving")
+_SHOWN: Final = {"words": 0}
 
 
 def searched(

@@ -381,8 +381,11 @@ def reconciling(member: uuid.UUID, author: uuid.UUID, count: int) -> Figures:
     }
 
 
+KINDS: Final = 8
+
+
 def plant(ids: list[uuid.UUID]) -> None:
-    """Make the stores differ: missing on either side, older on either, deleted on one."""
+    """Make the stores differ: missing, older, deleted, or changed without a version, on either."""
     from databases.stores import mongo
     from messaging.models import DirectMessage
     from messaging.stores.mongodb import COLLECTION, MongoMessages
@@ -390,18 +393,24 @@ def plant(ids: list[uuid.UUID]) -> None:
     from messaging.stores.versions import next_version
 
     behind, front = PostgresMessages(), MongoMessages(timeout=60)
-    kinds = [ids[number::5] for number in range(5)]
+    kinds = [ids[number::KINDS] for number in range(KINDS)]
+    rows = DirectMessage.objects.all()
     with mongo.database(timeout=60) as database:
-        database[COLLECTION].delete_many({"_id": {"$in": kinds[0]}})
-    DirectMessage.objects.filter(id__in=kinds[1]).delete()
-    for chosen, store in ((kinds[2], behind), (kinds[3], front)):
+        documents = database[COLLECTION]
+        documents.delete_many({"_id": {"$in": kinds[0]}})
+        documents.update_many({"_id": {"$in": kinds[1]}}, {"$set": {"content": "changed"}})
+    rows.filter(id__in=kinds[2]).delete()
+    rows.filter(id__in=kinds[3]).update(content="changed")
+    for edited, deleted, store in ((kinds[4], kinds[5], behind), (kinds[6], kinds[7], front)):
         store.put(
             [
                 state.edited(content="newer", file_url="", version=next_version())
-                for state in behind.states_of(chosen).values()
+                for state in behind.states_of(edited).values()
             ]
         )
-    behind.put([state.as_deleted(next_version()) for state in behind.states_of(kinds[4]).values()])
+        store.put(
+            [state.as_deleted(next_version()) for state in behind.states_of(deleted).values()]
+        )
 
 
 def compared() -> dict[str, Any]:

@@ -19,13 +19,14 @@ from uuid import UUID
 
 from databases.stores import mongo, newest
 from databases.stores.mongo import Document, Index
-from messaging.stores.states import State, words_of
+from messaging.stores.states import Changed, State, print_of, words_of
 
 COLLECTION: Final = "direct_messages"
 PENDING: Final = {"pending": True}
 INDEXES: Final = (
     Index(collection=COLLECTION, keys=[("conversation_id", 1), ("_id", -1)]),
     Index(collection=COLLECTION, keys=[("conversation_id", 1), ("updated_at", 1)]),
+    Index(collection=COLLECTION, keys=[("updated_at", 1), ("_id", 1)]),
     Index(collection=COLLECTION, keys=[("conversation_id", 1), ("words", 1)]),
     Index(collection=COLLECTION, keys=[("request", 1)], unique=True, sparse=True),
     Index(collection=COLLECTION, keys=[("pending", 1), ("_id", 1)], partial=PENDING),
@@ -144,21 +145,33 @@ class MongoMessages:
         with mongo.database(timeout=self._timeout) as database:
             return database[COLLECTION].count_documents(PENDING, limit=most)
 
-    def ranks(
-        self, *, after: UUID | None, upto: UUID | None, limit: int, room_id: UUID | None = None
+    def prints(
+        self, *, after: UUID | None, limit: int, room_id: UUID | None = None
     ) -> list[tuple[UUID, str]]:
-        """Return (id, rank) of the next messages in (after, upto], by id."""
-        bounds: Document = {}
-        if after is not None:
-            bounds["$gt"] = after
-        if upto is not None:
-            bounds["$lte"] = upto
-        where: Document = {"_id": bounds} if bounds else {}
+        """Return (id, print) of the next messages by id: see `messaging.stores.states.print_of`."""
+        where: Document = {} if after is None else {"_id": {"$gt": after}}
         if room_id is not None:
             where["conversation_id"] = room_id
         with mongo.database(timeout=self._timeout) as database:
-            found = newest.durable(database, COLLECTION).find(where, {"rank": 1})
-            return [(row["_id"], row["rank"]) for row in found.sort("_id", 1).limit(limit)]
+            found = newest.durable(database, COLLECTION).find(where, _SHOWN, sort=[("_id", 1)])
+            return [(row["_id"], print_of(_state(row))) for row in found.limit(limit)]
+
+    def changed_ids(
+        self, *, since: Changed, below: UUID, limit: int, room_id: UUID | None = None
+    ) -> list[Changed]:
+        """Return when, and which, of the messages below an id that were changed after `since`."""
+        at, last = since
+        where: Document = {
+            "updated_at": {"$gte": at},
+            "_id": {"$lt": below},
+            "$or": [{"updated_at": {"$gt": at}}, {"_id": {"$gt": last}}],
+        }
+        if room_id is not None:
+            where["conversation_id"] = room_id
+        order = [("updated_at", 1), ("_id", 1)]
+        with mongo.database(timeout=self._timeout) as database:
+            found = newest.durable(database, COLLECTION).find(where, {"updated_at": 1}, sort=order)
+            return [(row["updated_at"], row["_id"]) for row in found.limit(limit)]
 
     def states_of(self, ids: Sequence[UUID]) -> dict[UUID, State]:
         """Return these messages by id; unknown ones are missing."""

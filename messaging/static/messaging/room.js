@@ -216,22 +216,26 @@
       show(latest.items);
     } catch (error) {
       if (error.status === 404) return leave();
+      if (error.status === 401) return leave("You are signed out. Sign in again.");
       say("Not connected; trying again.");
     }
     return undefined;
   };
 
-  const startPolling = () => { polling = polling || setInterval(poll, POLL); };
+  const startPolling = () => { if (!over) polling = polling || setInterval(poll, POLL); };
   const stopPolling = () => { clearInterval(polling); polling = null; };
 
-  const leave = () => {
+  let over = false;
+  const leave = (why = "You do not belong to this room any more.") => {
+    over = true;
     stopPolling();
     form.hidden = true;
-    say("You do not belong to this room any more.");
+    say(why);
   };
 
   let lastEvent = "";
   const follow = () => {
+    if (over) return;
     const query = lastEvent ? `?lastEventId=${encodeURIComponent(lastEvent)}` : "";
     const source = new EventSource(`${path}/stream${query}`, { withCredentials: true });
     const note = (event) => { if (event.lastEventId) lastEvent = event.lastEventId; };
@@ -245,6 +249,7 @@
       if (reason === "membership") return leave();
       if (reason === "reset") return location.reload();
       startPolling();
+      if (reason === "signed out") poll(); // unless it was for a new session
       return setTimeout(follow, 2000);
     });
     source.onerror = () => {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,12 +83,14 @@ class ChatSite(MessagingSite):
         room, ids, sessions = json.loads(made.removeprefix("made "))
         return Talk(room=room, ids=ids, sessions=sessions)
 
-    def as_person(self, session: str) -> httpx.Client:
-        """Return a browser in which somebody is signed in, without its pages."""
-        client = httpx.Client(base_url=self.url(""), cookies={"sessionid": session}, timeout=30)
-        client.get("/rooms/")  # for the token against forged requests
-        client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
-        return client
+    @contextmanager
+    def as_person(self, session: str) -> Iterator[httpx.Client]:
+        """Give a browser in which somebody is signed in, without its pages."""
+        cookies = {"sessionid": session}
+        with httpx.Client(base_url=self.url(""), cookies=cookies, timeout=30) as client:
+            client.get("/rooms/")  # for the token against forged requests
+            client.headers["X-CSRFToken"] = client.cookies["csrftoken"]
+            yield client
 
     def _streams_serve(self) -> bool:
         try:

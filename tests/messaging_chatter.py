@@ -62,7 +62,7 @@ def tried(act: Any) -> Any:
 
 
 def write(user_id: UUID, room_id: UUID, chance: random.Random) -> None:
-    """Write until it is told to hush; a message whose answer was lost is sent again with its key."""
+    """Write until told to hush; a message whose answer was lost is sent again with its key."""
     mine: list[UUID] = []
     while not _hushed.is_set():
         time.sleep(chance.uniform(0.0, 0.03))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -70,6 +71,23 @@ def test_without_postgresql_browsers_go_on_and_tokens_get_503(chat: ChatSite, se
         assert contents(chat.get(path, headers=bearer)) == during
         eventually(lambda: "X-Degraded" not in ben.get(path).headers)
         assert contents(ben.get(path)) == during
+
+
+def test_a_stream_ends_with_its_session_as_the_process_hears_of_it(chat: ChatSite) -> None:
+    talk = chat.talk()
+    address = f"http://127.0.0.1:{chat.streams}/api/rooms/{talk.room}/stream"
+    cookies = {"sessionid": talk.sessions[0]}
+    with (
+        httpx.Client(cookies=cookies, timeout=60) as client,
+        client.stream("GET", address) as stream,
+    ):
+        lines = stream.iter_lines()
+        assert next(line for line in lines if line.startswith("event")) == "event: alive"
+        begun = time.monotonic()
+        chat.sql("DELETE FROM accounts_session WHERE user_id = %s", [talk.ids[0]])
+        assert "event: end" in lines
+        assert "signed out" in next(lines)
+        assert time.monotonic() - begun < 10  # of which it looks every 2
 
 
 def test_without_mongodb_both_go_on(chat: ChatSite, servers) -> None:

@@ -238,9 +238,14 @@ def test_an_ended_token_ends_its_stream(streams, ann, ben) -> None:
 
 
 def test_news_of_somebody_who_stays_signed_in_end_nothing(streams, ann, ben, monkeypatch) -> None:
-    asked = []
+    asked: list[SignIn] = []
     has_ended = SignIn.has_ended
-    monkeypatch.setattr(SignIn, "has_ended", lambda self: asked.append(self) or has_ended(self))
+
+    def noted(self: SignIn) -> bool:
+        asked.append(self)
+        return has_ended(self)
+
+    monkeypatch.setattr(SignIn, "has_ended", noted)
     monkeypatch.setattr(streaming, "SIGN_IN_SECONDS", 0.1)
     room = opened(ann, ben)
     stream = streams(room, ben).opened()

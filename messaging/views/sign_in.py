@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from uuid import UUID
 
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.db.utils import Error
@@ -11,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from accounts.sessions import ends
 from accounts.sessions.current import names_of_news
 from accounts.sessions.middleware import AuthenticationMiddleware
-from common.access import SESSION, Access, Identity, admit
+from common.access import SESSION, Access, admit
 from common.errors import PolystoreError
 from databases.fallback import is_outage
 
@@ -30,7 +31,7 @@ class SignIn:
         self._access = access
         self._moment = ends.before_reading()
         self._names: tuple[str, ...] = ()
-        self.identity = self._admitted(request)
+        self.user_id = self._admitted(request)
 
     def counts_still(self) -> bool:
         """Tell whether nothing was heard of its end, and it would have been. Asks no database.
@@ -60,13 +61,15 @@ class SignIn:
         self._moment = moment
         return False
 
-    def _admitted(self, request: HttpRequest) -> Identity:
+    def _admitted(self, request: HttpRequest) -> UUID:
+        # The user of a session is lazy, and holds its request: the id alone is kept.
         identity = admit(request, self._access)
         if identity is None or identity.user is None:
             raise TypeError("Machines hold no scope of messaging.")
         if identity.by == SESSION:
             self._names = names_of_news(request)
-        return identity
+        user_id: UUID = identity.user.pk
+        return user_id
 
 
 def _credentials(request: HttpRequest) -> dict[str, str]:

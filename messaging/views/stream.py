@@ -16,7 +16,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from common.access import Access, Kind, Scope, user_of
+from common.access import Access, Kind, Scope
 from common.errors import PolystoreError
 from common.failures import MethodNotAllowed
 from common.http import problem
@@ -52,6 +52,7 @@ async def _opened(request: HttpRequest, room_id: UUID) -> HttpResponseBase:
         raise MethodNotAllowed("A stream is opened with GET.")
     if not isinstance(request, ASGIRequest):
         return _elsewhere(request)
+    request.close()  # nobody reads its body; Django would not close it when the client goes away
     given = request.headers.get("Last-Event-ID") or request.GET.get("lastEventId", "")
     last = Seen.decode(given) if given else None
     standing, sign_in = await in_thread(lambda: _admitted(request, room_id))
@@ -66,7 +67,7 @@ async def _opened(request: HttpRequest, room_id: UUID) -> HttpResponseBase:
 
 def _admitted(request: HttpRequest, room_id: UUID) -> tuple[Standing, SignIn]:
     sign_in = SignIn(request, ACCESS)
-    return standing_of(user_id=user_of(sign_in.identity).pk, room_id=room_id), sign_in
+    return standing_of(user_id=sign_in.user_id, room_id=room_id), sign_in
 
 
 def _elsewhere(request: HttpRequest) -> HttpResponse:

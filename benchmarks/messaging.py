@@ -132,7 +132,7 @@ def history(servers: ServerSet, room: uuid.UUID, rounds: int) -> Figures:
     from messaging.queries.history import page_of
     from messaging.queries.rooms import standing_of
     from messaging.stores import postgres
-    from messaging.stores.mongodb import _ARRIVED, _SHOWN, COLLECTION, MongoMessages
+    from messaging.stores.mongodb import _SHOWN, COLLECTION, MongoMessages
     from messaging.stores.postgres import PostgresMessages
 
     environment = servers.environment()
@@ -144,7 +144,7 @@ def history(servers: ServerSet, room: uuid.UUID, rounds: int) -> Figures:
         collection = client.get_default_database()[COLLECTION]
 
         def bare_mongo() -> object:
-            where = {"conversation_id": room, **_ARRIVED}
+            where = {"conversation_id": room}
             return list(collection.find(where, _SHOWN, sort=[("_id", -1)], limit=50))
 
         def bare_postgres() -> object:
@@ -265,20 +265,22 @@ def posting(
     servers: ServerSet, people: list[uuid.UUID], room: uuid.UUID, seconds: float
 ) -> Figures:
     """Measure how fast messages are taken, with both stores up and with each down."""
+    from messaging.services.catching_up import copy_marked
+    from messaging.services.freshness import confirm_membership
+    from outbox.delivery import drain_once
+
     figures = named("both", post_for(people, room, seconds))
     servers.kill("mongodb")
     figures |= named("mongodb_down", post_for(people, room, seconds))
     servers.start("mongodb")
     await_mongodb()
-    from messaging.services.freshness import confirm_membership
-    from outbox.delivery import drain_once
-
     drain_once()
     confirm_membership()
     servers.stop("primary")
     figures |= named("postgresql_down", post_for(people, room, seconds))
     servers.start("primary")
     await_primary()
+    copy_marked()
     return figures
 
 
@@ -374,15 +376,18 @@ def reconciling(member: uuid.UUID, author: uuid.UUID, count: int) -> Figures:
     plant([ids[len(ids) * number // planted] for number in range(planted)])
     first, again = compared(), compared()
     if (first["differences"], first["mended"], again["differences"]) != (planted, planted, 0):
-        raise SystemExit(f"Planted {planted}; found {first}, then {again}.")
+        raise SystemExit(f"Planted {planted}; found {first['kinds']}, then {again['kinds']}.")
     return {
         "reconcile_rows_per_s": again["rowsPerSecond"],
         "reconcile_peak_mb": max(first["peak_mb"], again["peak_mb"]),
     }
 
 
+KINDS: Final = 8
+
+
 def plant(ids: list[uuid.UUID]) -> None:
-    """Make the stores differ: missing on either side, older on either, deleted on one."""
+    """Make the stores differ: missing, older, deleted, or changed without a version, on either."""
     from databases.stores import mongo
     from messaging.models import DirectMessage
     from messaging.stores.mongodb import COLLECTION, MongoMessages
@@ -390,18 +395,24 @@ def plant(ids: list[uuid.UUID]) -> None:
     from messaging.stores.versions import next_version
 
     behind, front = PostgresMessages(), MongoMessages(timeout=60)
-    kinds = [ids[number::5] for number in range(5)]
+    kinds = [ids[number::KINDS] for number in range(KINDS)]
+    rows = DirectMessage.objects.all()
     with mongo.database(timeout=60) as database:
-        database[COLLECTION].delete_many({"_id": {"$in": kinds[0]}})
-    DirectMessage.objects.filter(id__in=kinds[1]).delete()
-    for chosen, store in ((kinds[2], behind), (kinds[3], front)):
+        documents = database[COLLECTION]
+        documents.delete_many({"_id": {"$in": kinds[0]}})
+        documents.update_many({"_id": {"$in": kinds[1]}}, {"$set": {"content": "changed"}})
+    rows.filter(id__in=kinds[2]).delete()
+    rows.filter(id__in=kinds[3]).update(content="changed")
+    for edited, deleted, store in ((kinds[4], kinds[5], behind), (kinds[6], kinds[7], front)):
         store.put(
             [
                 state.edited(content="newer", file_url="", version=next_version())
-                for state in behind.states_of(chosen).values()
+                for state in behind.states_of(edited).values()
             ]
         )
-    behind.put([state.as_deleted(next_version()) for state in behind.states_of(kinds[4]).values()])
+        store.put(
+            [state.as_deleted(next_version()) for state in behind.states_of(deleted).values()]
+        )
 
 
 def compared() -> dict[str, Any]:

@@ -137,9 +137,13 @@ class Breaker:
         self._refused += 1
         raise AliasUnavailable(self.store)
 
-    def failed(self, reason: str) -> None:
-        """Open: the store refused, or did not answer in time."""
+    def failed(self, reason: str, *, silent: bool = False) -> None:
+        """Open: the store refused, or did not answer in time.
+
+        :param silent: it did not answer; until a probe says otherwise nobody waits for one.
+        """
         with self._lock:
+            self.silent = self.silent or silent
             self._change(is_open=True, reason=reason)
             self._watch()
 
@@ -163,7 +167,9 @@ class Breaker:
     def _came_back_just_now(self) -> bool:
         now = time.monotonic()
         rare, self._called_at = now - self._called_at > RARE, now
-        if rare and not self.silent:
+        if self.silent:
+            return False  # nobody waits for silence; the probe that is under way hears its end
+        if rare:
             return self._answers_a_new_probe(now)
         age = now - self._probed_at
         if age < RECHECK_AFTER or self._nudged.is_set():
@@ -171,8 +177,7 @@ class Breaker:
         if self._probe_seconds > QUICK:
             # It takes its time to refuse, perhaps because it is starting: callers do not wait for
             # its answer, but have it asked sooner than nobody's interest would.
-            if not self.silent:
-                self._nudged.set()
+            self._nudged.set()
             return False
         self._answered.clear()
         self._nudged.set()
@@ -216,8 +221,8 @@ class Breaker:
         except Exception as error:  # noqa: BLE001 - whatever it is, the store does not serve
             with self._lock:
                 self._note_probe(started)
-                self._change(is_open=True, reason=_in_one_line(error))
                 self.silent = isinstance(error, TimeoutError)
+                self._change(is_open=True, reason=_in_one_line(error))
             return False
         with self._lock:
             self._note_probe(started)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from common.ids import uuid7
@@ -242,6 +242,11 @@ class DirectMessage(_Message):
         indexes = [
             models.Index(fields=["conversation_id", "-id"], name="messaging_direct_newest"),
             models.Index(fields=["conversation_id", "updated_at"], name="messaging_direct_changes"),
+            models.Index(
+                fields=["updated_at", "id"],
+                condition=Q(updated_at__gt=F("created_at")),
+                name="messaging_direct_edited",
+            ),
             models.Index(
                 fields=["conversation_id", "id"],
                 condition=Q(mongo_pending=True),

@@ -62,7 +62,7 @@ def tried(act: Any) -> Any:
 
 
 def write(user_id: UUID, room_id: UUID, chance: random.Random) -> None:
-    """Write for ever; a message whose answer was lost is sent again with its key."""
+    """Write until told to hush; a message whose answer was lost is sent again with its key."""
     mine: list[UUID] = []
     while not _hushed.is_set():
         time.sleep(chance.uniform(0.0, 0.03))
@@ -136,7 +136,7 @@ def main() -> None:
     acts += [(follow, (users[0], room)), (look, (users[-1], room))]  # type: ignore[list-item]
     for act, arguments in acts:
         threading.Thread(target=_guarded, args=(act, arguments), daemon=True).start()
-    say("started")
+    say("started", writers=WRITERS)
     sys.stdin.readline()  # "hush"
     _hushed.set()
     sys.stdin.read()
@@ -149,6 +149,8 @@ def _guarded(act: Any, arguments: tuple[Any, ...]) -> None:
         detail = error.detail if isinstance(error, PolystoreError) else repr(error)
         say("broke", error=f"{act.__name__}: {type(error).__name__}: {detail}"[:2000])
         raise
+    finally:
+        say("ended")
 
 
 if __name__ == "__main__":

@@ -159,10 +159,13 @@ class Chatter:
                 self.said[what["kind"]].append(what)
 
     def hush(self) -> None:
-        """Have its writers stop; who follows and looks goes on."""
+        """Return when its writers have stopped; who follows and looks goes on."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"hush\n")
         self._process.stdin.flush()
+        # What one of them was just about to write would be told of after both stores were read.
+        writers = self.said["started"][0]["writers"]
+        eventually(lambda: len(self.said["ended"]) >= writers)
 
     def kill(self) -> None:
         """End it at once, whatever it is doing."""
@@ -210,7 +213,8 @@ def judge(site: MessagingSite, chatters: list[Chatter]) -> None:
         assert [one["error"] for one in chatter.said["broke"]] == []
         posted = chatter.ids("posted")
         assert len(posted) == len(set(posted))
-        assert set(posted) <= stored.keys(), "an acknowledged message is lost"
+        lost = set(posted) - stored.keys()
+        assert lost == set(), "an acknowledged message is lost"
         for key in chatter.ids("deleted"):
             assert stored[key][0].startswith("1"), "a deleted message is back"
     texts = [content for rank, content in stored.values() if rank.startswith("0")]

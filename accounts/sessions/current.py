@@ -1,4 +1,4 @@
-"""Which session a request came with."""
+"""Which session a request came with, and what news of its end come under."""
 
 from __future__ import annotations
 
@@ -13,3 +13,13 @@ def current_session(request: HttpRequest) -> UUID | None:
     session: Any = request.session
     entry = getattr(session, "entry", None)
     return UUID(entry.id) if entry is not None else None
+
+
+def names_of_news(request: HttpRequest) -> tuple[str, ...]:
+    """Return what to ask `accounts.sessions.ends` of the request's session; () where it has none.
+
+    For whoever serves one request for long, and must notice when the sign-in ends meanwhile.
+    """
+    session: Any = request.session
+    entry = getattr(session, "entry", None)
+    return (entry.key_hash, entry.user_id) if entry is not None else ()

@@ -47,6 +47,15 @@ class MongoNotConfigured(PolystoreError):
     remedy = "Set MONGO_URL to use MongoDB."
 
 
+class NoAnswerInTime(PyMongoError, TimeoutError):
+    """No server refused, and none answered: MongoDB hangs, or the way to it is cut."""
+
+    @property
+    def timeout(self) -> bool:
+        """As of the driver's own errors."""
+        return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
     """An index that some query needs; `ensure_mongo_indexes` makes it."""
@@ -107,10 +116,24 @@ def ping(*, timeout: float = PROBE_SECONDS) -> None:
     """Return when MongoDB's primary answers within `timeout` seconds.
 
     :raises MongoNotConfigured: without MONGO_URL.
-    :raises pymongo.errors.PyMongoError: when it does not answer.
+    :raises NoAnswerInTime: when nothing comes back.
+    :raises pymongo.errors.PyMongoError: when it refuses.
     """
-    with pymongo.timeout(timeout):
-        client().admin.command("ping")
+    try:
+        with pymongo.timeout(timeout):
+            client().admin.command("ping")
+    except PyMongoError as error:
+        if _is_silence(error):
+            raise NoAnswerInTime(f"no answer within {timeout:g} s") from error
+        raise
+
+
+def _is_silence(error: PyMongoError) -> bool:
+    """Tell a server that does not answer from one that refuses: the driver waits for both."""
+    if not error.timeout:
+        return False
+    seen = client().topology_description.server_descriptions().values()
+    return all(one.error is None or getattr(one.error, "timeout", False) for one in seen)
 
 
 def breaker() -> Breaker:
@@ -135,7 +158,7 @@ def database(*, timeout: float | None = None) -> Iterator[Database[Document]]:
         with pymongo.timeout(settings.MONGO_TIMEOUT_MS / 1000 if timeout is None else timeout):
             yield chosen
     except (ServerSelectionTimeoutError, NetworkTimeout, AutoReconnect) as error:
-        guard.failed(type(error).__name__)
+        guard.failed(type(error).__name__, silent=_is_silence(error))
         raise AliasUnavailable(STORE) from error
     except OperationFailure as error:
         if error.code == _READ_WAS_ENDED:

@@ -14,12 +14,14 @@ from pymongo import ReadPreference, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.read_concern import ReadConcern
 
 from databases.stores.mongo import Document
 
 RANK: Final = "rank"
 _DURABLE: Final = WriteConcern("majority", j=True)
 _QUICK: Final = WriteConcern(1)
+_SETTLED: Final = ReadConcern("majority")
 _DUPLICATE: Final = 11_000
 _CODEC: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True, uuid_representation=4)
 
@@ -29,12 +31,14 @@ class IdTaken(Exception):
 
 
 def durable(database: Database[Document], name: str) -> Collection[Document]:
-    """Return the collection, whose writes are acknowledged when nothing can lose them."""
+    """Return the collection, whose writes are acknowledged when nothing can lose them, and in which
+    nobody sees what could still be lost."""
     return database.get_collection(
         name,
         codec_options=_CODEC,
         read_preference=ReadPreference.PRIMARY,
         write_concern=_DURABLE,
+        read_concern=_SETTLED,
     )
 
 
@@ -49,6 +53,13 @@ def insert(collection: Collection[Document], document: Document) -> None:
         collection.insert_one(document)
     except DuplicateKeyError:
         raise IdTaken from None
+
+
+def settled(collection: Collection[Document], where: Document) -> Document | None:
+    """Return a document as soon as nothing can lose it, also one that somebody is just writing."""
+    # A change of nothing: it sees the newest state, and waits for the majority as any write does.
+    found = collection.find_one_and_update(where, [{"$replaceWith": "$$ROOT"}])
+    return None if found is None else dict(found)
 
 
 def put(collection: Collection[Document], document: Document) -> Document:
@@ -73,7 +84,8 @@ def put(collection: Collection[Document], document: Document) -> Document:
 
 
 def put_many(collection: Collection[Document], documents: Sequence[Document]) -> list[Any]:
-    """Write documents where they are newer; return the ids whose other unique values are taken."""
+    """Write documents that are as new as what is there, or newer: what is written beside the same
+    rank goes. Return the ids whose other unique values are taken."""
     if not documents:
         return []
     try:
@@ -114,9 +126,9 @@ def _again(collection: Collection[Document], documents: Sequence[Document]) -> l
 
 
 def _operation(document: Document) -> UpdateOne:
-    return UpdateOne({"_id": document["_id"]}, _replacement(document), upsert=True)
+    return UpdateOne({"_id": document["_id"]}, _replacement(document, than="$gte"), upsert=True)
 
 
-def _replacement(document: Document) -> list[dict[str, Any]]:
-    is_newer = {"$gt": [document[RANK], {"$ifNull": [f"${RANK}", ""]}]}
+def _replacement(document: Document, *, than: str = "$gt") -> list[dict[str, Any]]:
+    is_newer = {than: [document[RANK], {"$ifNull": [f"${RANK}", ""]}]}
     return [{"$replaceWith": {"$cond": [is_newer, {"$literal": document}, "$$ROOT"]}}]

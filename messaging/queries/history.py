@@ -29,9 +29,24 @@ from messaging.stores.versions import now_ms
 
 MOST: Final = 100
 MOST_CHANGES: Final = 1_000
-_MONGO: Final = MongoMessages()
 _POSTGRES: Final = PostgresMessages()
 _GROUP: Final = GroupMessages()
+
+
+def shown_from_both(marked: list[State]) -> None:
+    """Have PostgreSQL take what MongoDB alone may have, before anybody is shown it.
+
+    Its writer is about to, or was ended; whoever shows it does not rely on that. While PostgreSQL
+    is away, it is shown all the same.
+    """
+
+    def copied() -> None:
+        _POSTGRES.put(marked)
+
+    from_postgres_or(copied, lambda: None, "ROOM_MESSAGES_GET_DM")
+
+
+_MONGO: Final = MongoMessages(before_showing=shown_from_both)
 
 
 class TwoCursors(PolystoreError):

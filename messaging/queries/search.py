@@ -8,7 +8,7 @@ from uuid import UUID
 
 from common.errors import PolystoreError
 from common.pagination import Cursor, CursorInvalid, KeysetPage, decode_cursor, encode_cursor
-from messaging.queries.history import merged
+from messaging.queries.history import merged, shown_from_both
 from messaging.queries.rooms import rooms_of
 from messaging.queries.standing import Kind
 from messaging.stores.doors import from_postgres_or, with_mongo_fallback
@@ -19,7 +19,7 @@ from messaging.stores.states import State, newer, words_of
 
 MOST: Final = 50
 MOST_WORDS: Final = 8
-_MONGO: Final = MongoMessages()
+_MONGO: Final = MongoMessages(before_showing=shown_from_both)
 _POSTGRES: Final = PostgresMessages()
 _GROUP: Final = GroupMessages()
 

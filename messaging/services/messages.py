@@ -18,12 +18,7 @@ from messaging.queries.rooms import standing_of
 from messaging.queries.standing import Kind, Standing
 from messaging.services.live import announce
 from messaging.services.texts import content_of, file_url_of
-from messaging.stores.doors import (
-    BothStoresDown,
-    from_postgres_or,
-    mongo_is_away,
-    sync_to_both_databases,
-)
+from messaging.stores.doors import BothStoresDown, from_postgres_or, sync_to_both_databases
 from messaging.stores.group import GroupMessages
 from messaging.stores.mongodb import MongoMessages
 from messaging.stores.postgres import PostgresMessages
@@ -193,15 +188,5 @@ def _changed(state: State, standing: Standing) -> State:
 
 
 def _copy(state: State) -> None:
-    try:
-        _POSTGRES.put([state])
-    except Exception as error:
-        # It is acknowledged all the same, so it must be shown; the mark has the sweep copy it.
-        try:
-            _MONGO.arrived(state)
-        except Exception as gone:
-            if not mongo_is_away(gone):
-                raise
-            raise BothStoresDown("MongoDB went away, too.") from error
-        raise
+    _POSTGRES.put([state])
     _MONGO.copied([state])

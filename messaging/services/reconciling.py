@@ -1,8 +1,9 @@
 """Compare both stores of direct messages, range by range, and have both keep the newer state.
 
-Both are walked in step by id, so that memory holds one range of each, whatever there is. A range
-whose ids and ranks are the same is done; of any other each id is looked at again before it counts:
-what a writer is just bringing is no difference.
+Both are walked in step by id, so that memory holds one range of each, whatever there is. Of each
+message its rank and a hash of what people see of it are compared, of each range a hash of these: a
+range whose hashes are the same is done; of any other each message that differs is looked at again
+before it counts: what a writer is just bringing is no difference.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import datetime as dt
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -23,10 +24,19 @@ from messaging.models import Reconciliation
 from messaging.services.catching_up import bring_to_mongodb
 from messaging.stores.mongodb import MongoMessages
 from messaging.stores.postgres import APP, PostgresMessages
-from messaging.stores.states import State, floor_of
+from messaging.stores.states import (
+    Changed,
+    State,
+    floor_of,
+    is_sound,
+    milliseconds_of,
+    print_of,
+)
 
 IDS: Final = 5_000
 """Ids of one range, of each store."""
+AT_ONCE: Final = 500
+"""Messages that are looked at as a whole."""
 SECONDS: Final = 30.0
 LOOK_AGAIN: Final = 0.5
 """Seconds after which an id that differs is looked at again."""
@@ -36,7 +46,7 @@ KEPT: Final = dt.timedelta(days=30)
 NOTE_EVERY: Final = 20
 """Ranges between two notes of how far it came."""
 
-Ranks = Sequence[tuple[UUID, str]]
+Prints = Sequence[tuple[UUID, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +55,8 @@ class Difference:
 
     id: UUID
     kind: str
-    """`missing in mongodb`, `deleted in postgresql alone`, `older in mongodb` …"""
+    """`missing in mongodb`, `deleted in postgresql alone`, `older in mongodb`, `changed in mongodb
+    without a version` …"""
     mended: bool
 
 
@@ -72,7 +83,7 @@ class Scope:
 
     conversation_id: UUID | None = None
     since: dt.datetime | None = None
-    """Those written since; an older one that was edited since is found by a whole comparison."""
+    """Those that were written, edited or deleted since, as at least one store knows."""
 
     @property
     def name(self) -> str:
@@ -103,25 +114,57 @@ def reconcile(
         raise AliasUnavailable(mongo.STORE)
     run = _run_of(scope, at=at, repair=repair, resume=resume)
     report = Report(resumed_after=run.after)
-    begun = time.monotonic()
-    first = floor_of(int(scope.since.timestamp() * 1000)) if scope.since else None
-    after = UUID(run.after) if run.after else first
-    for number, ranks in enumerate(_ranges(after, scope.conversation_id)):
-        behind, front, last = ranks
-        for difference in _compared(behind, front, repair=repair):
-            report.differences += 1
-            report.mended += difference.mended
-            report.kinds[difference.kind] += 1
-            found(difference)
-        report.compared += max(len(behind), len(front))
-        report.seconds = time.monotonic() - begun
-        if last is not None and number % NOTE_EVERY == NOTE_EVERY - 1:
-            _note(run, report, after=str(last))
-        _wait(report, rate)
-    report.seconds = time.monotonic() - begun
+    walk = _Walk(scope=scope, run=run, report=report, repair=repair, rate=rate, found=found)
+    if scope.since is not None and not run.after:
+        walk.changes(scope.since)
+    walk.ranges()
     run.ended_at = at + dt.timedelta(seconds=report.seconds)
     _note(run, report, after="")
     return report
+
+
+@dataclass(slots=True, kw_only=True)
+class _Walk:
+    """One comparison that is under way."""
+
+    scope: Scope
+    run: Reconciliation
+    report: Report
+    repair: bool
+    rate: int
+    found: Callable[[Difference], None]
+    begun: float = field(default_factory=time.monotonic)
+
+    def ranges(self) -> None:
+        """Compare what is behind the last note, or was written since."""
+        after = UUID(self.run.after) if self.run.after else _first_of(self.scope)
+        for number, (rows, documents, last) in enumerate(_ranges(after, self.scope)):
+            self._take(_compared(rows, documents, repair=self.repair))
+            self._count(max(len(rows), len(documents)))
+            if last is not None and number % NOTE_EVERY == NOTE_EVERY - 1:
+                _note(self.run, self.report, after=str(last))
+
+    def changes(self, since: dt.datetime) -> None:
+        """Compare what is older, and was changed since."""
+        for some in _changed_in_postgres(since, self.scope):
+            self._take(_looked_at(some, repair=self.repair))
+            self._count(len(some))
+        for some in _changed_in_mongodb_alone(since, self.scope):
+            self._take(_looked_at(some, repair=self.repair))
+            self._count(len(some))
+
+    def _take(self, differences: Iterable[Difference]) -> None:
+        for difference in differences:
+            self.report.differences += 1
+            self.report.mended += difference.mended
+            self.report.kinds[difference.kind] += 1
+            self.found(difference)
+
+    def _count(self, compared: int) -> None:
+        self.report.compared += compared
+        self.report.seconds = time.monotonic() - self.begun
+        if self.rate and self.report.compared:
+            time.sleep(max(0.0, self.report.compared / self.rate - self.report.seconds))
 
 
 def forget_old_runs(*, at: dt.datetime) -> int:
@@ -130,12 +173,17 @@ def forget_old_runs(*, at: dt.datetime) -> int:
     return old.delete()[0]
 
 
-def _ranges(after: UUID | None, room: UUID | None) -> Iterator[tuple[Ranks, Ranks, UUID | None]]:
+def _first_of(scope: Scope) -> UUID | None:
+    """Return the id before the first one that was written in this scope; None for all of them."""
+    return floor_of(milliseconds_of(scope.since)) if scope.since else None
+
+
+def _ranges(after: UUID | None, scope: Scope) -> Iterator[tuple[Prints, Prints, UUID | None]]:
     """Yield (PostgreSQL's, MongoDB's, last id) of each range; None: it was the last one."""
-    behind, front = PostgresMessages(), MongoMessages(timeout=SECONDS)
+    behind, front, room = PostgresMessages(), MongoMessages(timeout=SECONDS), scope.conversation_id
     while True:
-        rows = behind.ranks(after=after, upto=None, limit=IDS, room_id=room)
-        documents = front.ranks(after=after, upto=None, limit=IDS, room_id=room)
+        rows = behind.prints(after=after, limit=IDS, room_id=room)
+        documents = front.prints(after=after, limit=IDS, room_id=room)
         full = [found[-1][0] for found in (rows, documents) if len(found) == IDS]
         if not full:
             yield rows, documents, None
@@ -144,25 +192,53 @@ def _ranges(after: UUID | None, room: UUID | None) -> Iterator[tuple[Ranks, Rank
         yield _upto(rows, last), _upto(documents, last), last
 
 
-def _upto(found: Ranks, last: UUID) -> Ranks:
+def _changed_in_postgres(since: dt.datetime, scope: Scope) -> Iterator[list[UUID]]:
+    yield from _pages(PostgresMessages().changed_ids, since, scope)
+
+
+def _changed_in_mongodb_alone(since: dt.datetime, scope: Scope) -> Iterator[list[UUID]]:
+    """Yield what PostgreSQL does not know to be changed: the others were looked at."""
+    behind = PostgresMessages()
+    for some in _pages(MongoMessages(timeout=SECONDS).changed_ids, since, scope):
+        rows = behind.states_of(some)
+        alone = [key for key in some if key not in rows or rows[key].updated_at < since]
+        if alone:
+            yield alone
+
+
+def _pages(
+    ask: Callable[..., list[Changed]], since: dt.datetime, scope: Scope
+) -> Iterator[list[UUID]]:
+    place: Changed = (since, UUID(int=0))
+    below = floor_of(milliseconds_of(since) + 1)
+    while True:
+        some = ask(since=place, below=below, limit=AT_ONCE, room_id=scope.conversation_id)
+        if some:
+            yield [key for _, key in some]
+        if len(some) < AT_ONCE:
+            return
+        place = some[-1]
+
+
+def _upto(found: Prints, last: UUID) -> Prints:
     if found and found[-1][0] <= last:
         return found
     return [one for one in found if one[0] <= last]
 
 
-def _compared(rows: Ranks, documents: Ranks, *, repair: bool) -> Iterator[Difference]:
+def _compared(rows: Prints, documents: Prints, *, repair: bool) -> Iterator[Difference]:
     if _digest(rows) == _digest(documents):
         return
     suspects = _differing(dict(rows), dict(documents))
-    for begin in range(0, len(suspects), 500):
-        yield from _looked_at(suspects[begin : begin + 500], repair=repair)
+    for begin in range(0, len(suspects), AT_ONCE):
+        yield from _looked_at(suspects[begin : begin + AT_ONCE], repair=repair)
 
 
-def _digest(found: Ranks) -> bytes:
+def _digest(found: Prints) -> bytes:
     made = hashlib.blake2b(digest_size=16)
-    for key, rank in found:
+    for key, mark in found:
         made.update(key.bytes)
-        made.update(rank.encode())
+        made.update(mark.encode())
     return made.digest()
 
 
@@ -173,18 +249,19 @@ def _differing(rows: dict[UUID, str], documents: dict[UUID, str]) -> list[UUID]:
 
 
 def _looked_at(ids: Sequence[UUID], *, repair: bool) -> Iterator[Difference]:
-    """Look again after a moment, and mend what still differs."""
-    time.sleep(LOOK_AGAIN)
+    """Compare these; what differs, look at again after a moment, and mend what still does."""
     behind, front = PostgresMessages(), MongoMessages(timeout=SECONDS)
+    ids = _unlike(ids, behind.states_of(ids), front.states_of(ids))
+    if not ids:
+        return
+    time.sleep(LOOK_AGAIN)
     rows, documents = behind.states_of(ids), front.states_of(ids)
     to_mongodb: list[UUID] = []
     to_postgresql: list[State] = []
     kinds: dict[UUID, str] = {}
-    for key in ids:
+    for key in _unlike(ids, rows, documents):
         row, document = rows.get(key), documents.get(key)
-        if (row and row.rank) == (document and document.rank):
-            continue
-        if row is not None and (document is None or row.rank > document.rank):
+        if row is not None and (document is None or _is_right(row, document)):
             to_mongodb.append(key)
             kinds[key] = _kind(row, document, "mongodb", "postgresql")
         elif document is not None:
@@ -192,16 +269,35 @@ def _looked_at(ids: Sequence[UUID], *, repair: bool) -> Iterator[Difference]:
             kinds[key] = _kind(document, row, "postgresql", "mongodb")
     if repair:
         bring_to_mongodb(to_mongodb)
-        behind.put(to_postgresql)
+        behind.replace(to_postgresql)
         front.copied(to_postgresql)
     for key, kind in kinds.items():
         yield Difference(id=key, kind=kind, mended=repair)
 
 
-def _kind(newer: State, older: State | None, behind: str, front: str) -> str:
-    if older is None:
+def _unlike(
+    ids: Sequence[UUID], rows: Mapping[UUID, State], documents: Mapping[UUID, State]
+) -> list[UUID]:
+    def mark(found: State | None) -> str:
+        return print_of(found) if found is not None else ""
+
+    return [key for key in ids if mark(rows.get(key)) != mark(documents.get(key))]
+
+
+def _is_right(row: State, document: State) -> bool:
+    """Tell whether PostgreSQL's state stays: the newer one, or of two that say to be the same one
+    that which is marked as its rank says, or else PostgreSQL's, whose columns are checked."""
+    if row.rank != document.rank:
+        return row.rank > document.rank
+    return is_sound(row) or not is_sound(document)
+
+
+def _kind(right: State, wrong: State | None, behind: str, front: str) -> str:
+    if wrong is None:
         return f"missing in {behind}"
-    if newer.deleted and not older.deleted:
+    if right.rank == wrong.rank:
+        return f"changed in {behind} without a version"
+    if right.deleted and not wrong.deleted:
         return f"deleted in {front} alone"
     return f"older in {behind}"
 
@@ -219,8 +315,3 @@ def _note(run: Reconciliation, report: Report, *, after: str) -> None:
     run.after = after
     run.compared, run.differences, run.mended = report.compared, report.differences, report.mended
     run.save(using=alias_of(APP))
-
-
-def _wait(report: Report, rate: int) -> None:
-    if rate and report.compared:
-        time.sleep(max(0.0, report.compared / rate - report.seconds))

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -44,8 +44,11 @@ HEARTBEAT_SECONDS: Final = 15.0
 LOOK_SECONDS: Final = 15.0
 """Between two looks whether everybody who streams still belongs to their room, and whether
 anything was stored that nobody announced."""
+SIGN_IN_SECONDS: Final = 2.0
+"""Between two looks whether sign-ins have ended: of sessions this process hears by itself, so that
+it asks only for those of which there is news; for tokens it asks the primary."""
 LIFE_SECONDS: Final = 3_600.0
-"""After which a stream ends, and its client signs in anew by opening another."""
+"""After which a stream ends, and its client opens another."""
 MOST_WAITING: Final = 200
 """Events that wait for a slow client; one more ends its stream, and it resumes."""
 MOST_REMEMBERED: Final = 10_000
@@ -102,9 +105,20 @@ class Seen:
         )
 
 
+class SignIn(Protocol):
+    """With what somebody opened a stream."""
+
+    def counts_still(self) -> bool:
+        """Tell whether it surely counts; asks no database."""
+
+    def has_ended(self) -> bool:
+        """Ask whether it has ended; may ask databases."""
+
+
 @dataclass(eq=False, slots=True)
 class _Watcher:
     standing: Standing
+    sign_in: SignIn
     queue: asyncio.Queue[State | str] = field(
         default_factory=lambda: asyncio.Queue(maxsize=MOST_WAITING)
     )
@@ -126,7 +140,7 @@ class Hub:
         """Listen to nothing yet: the first stream begins it."""
         self._rooms: dict[UUID, set[_Watcher]] = {}
         self._listening: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[None] | None = None
+        self._looking: tuple[asyncio.Task[None], ...] = ()
         self._ready = asyncio.Event()
         self._names: dict[UUID, tuple[float, str]] = {}
         self._told: dict[UUID, str] = {}
@@ -137,12 +151,14 @@ class Hub:
         """Return how many streams are open."""
         return sum(map(len, self._rooms.values()))
 
-    async def watch(self, standing: Standing, last: Seen | None) -> AsyncIterator[Change]:
+    async def watch(
+        self, standing: Standing, last: Seen | None, sign_in: SignIn
+    ) -> AsyncIterator[Change]:
         """Yield what changes in a room, from now on or since an event.
 
         :raises AliasUnavailable: before anything is yielded, while Redis is away.
         """
-        watcher = _Watcher(standing)
+        watcher = _Watcher(standing, sign_in)
         self._rooms.setdefault(standing.room_id, set()).add(watcher)
         try:
             await self._listen()
@@ -205,10 +221,10 @@ class Hub:
         if not room:
             self._rooms.pop(watcher.standing.room_id, None)
         if not self._rooms:
-            for task in (self._listening, self._looking):
+            for task in (self._listening, *self._looking):
                 if task is not None:
                     task.cancel()
-            self._listening = self._looking = None
+            self._listening, self._looking = None, ()
             self._ready.clear()
 
     # Listening
@@ -221,7 +237,10 @@ class Hub:
         if self._listening is None or self._listening.done():
             self._ready.clear()
             self._listening = asyncio.create_task(self._listen_forever())
-            self._looking = self._looking or asyncio.create_task(self._look_forever())
+            self._looking = self._looking or (
+                asyncio.create_task(self._look_forever()),
+                asyncio.create_task(self._ask_for_sign_ins_forever()),
+            )
         waiting = asyncio.create_task(self._ready.wait())
         try:
             await asyncio.wait({waiting, self._listening}, return_when=asyncio.FIRST_COMPLETED)
@@ -266,6 +285,13 @@ class Hub:
             await self._look_at(list(self._all()))
             await self._make_up_for(Seen(mongo=last, postgres=last))
             last = now
+
+    async def _ask_for_sign_ins_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SIGN_IN_SECONDS)
+            in_doubt = [one for one in self._all() if not one.sign_in.counts_still()]
+            if in_doubt:
+                self._end(await in_thread(partial(_signed_out, in_doubt)), "signed out")
 
     async def _make_up_for(self, last: Seen) -> None:
         """Pass on what was stored and never announced: its writer ended, or Redis lost it."""
@@ -332,6 +358,18 @@ def _is_news(state: State, sent: dict[UUID, str]) -> bool:
         sent.clear()
     sent[state.id] = state.rank
     return True
+
+
+def _signed_out(watchers: Iterable[_Watcher]) -> list[_Watcher]:
+    """Return those whose sign-in has ended. What fails is looked at again by the next one."""
+    ended = []
+    for watcher in watchers:
+        try:
+            if watcher.sign_in.has_ended():
+                ended.append(watcher)
+        except Exception:
+            logger.exception("messaging.streams.sign_in_unknown")
+    return ended
 
 
 def _outside(pairs: Iterable[tuple[UUID, UUID]]) -> set[tuple[UUID, UUID]]:

@@ -16,7 +16,7 @@ from databases.placement import alias_of
 from databases.stores import mongo
 from databases.transactions import atomic_for
 from messaging.models import DirectMessage
-from messaging.stores.states import State, words_of
+from messaging.stores.states import Changed, State, words_of
 from outbox.recording import record_event
 
 APP: Final = "messaging"
@@ -42,6 +42,14 @@ ON CONFLICT (id) DO UPDATE SET
     mongo_pending = EXCLUDED.mongo_pending, search = EXCLUDED.search
 WHERE EXCLUDED.rank > known.rank
 """
+_REPLACE: Final = _PUT.replace("EXCLUDED.rank > known.rank", "EXCLUDED.rank >= known.rank")
+_MILLISECONDS: Final = "floor(extract(epoch FROM {column}) * 1000)::bigint"
+_PRINT: Final = f"""
+rank || md5(convert_to(concat_ws(E'\\x1f', conversation_id, member_id, author_id,
+    CASE WHEN deleted THEN 't' ELSE 'f' END, {_MILLISECONDS.format(column="created_at")},
+    {_MILLISECONDS.format(column="updated_at")}, file_url, content), 'UTF8'))
+"""
+"""`messaging.stores.states.print_of` is the same."""
 _SELECT: Final = f"SELECT {_COLUMNS} FROM {_TABLE} WHERE"  # noqa: S608 - constants
 _OF_ROOM: Final = f"{_SELECT} conversation_id = %s"
 _NEWEST: Final = "ORDER BY id DESC LIMIT %s"
@@ -119,6 +127,14 @@ class PostgresMessages:
             # Always in one order, so that two of these cannot wait for each other.
             _run(_PUT, *_columns(sorted(states), pending=False))
 
+    def replace(self, states: Sequence[State]) -> None:
+        """Keep these states, which MongoDB has, unless what is there is newer.
+
+        Also where the rank is the same: one of both is not what its writer wrote.
+        """
+        if states:
+            _run(_REPLACE, *_columns(sorted(states), pending=False))
+
     def not_in_mongodb(
         self, room_id: UUID, *, above: UUID | None = None, below: UUID | None = None, limit: int
     ) -> list[State]:
@@ -153,20 +169,31 @@ class PostgresMessages:
         limited = f"SELECT 1 FROM {_TABLE} WHERE mongo_pending LIMIT %s"  # noqa: S608 - constants
         return int(_rows(f"SELECT count(*) FROM ({limited}) AS waiting", most)[0][0])  # noqa: S608
 
-    def ranks(
-        self, *, after: UUID | None, upto: UUID | None, limit: int, room_id: UUID | None = None
+    def prints(
+        self, *, after: UUID | None, limit: int, room_id: UUID | None = None
     ) -> list[tuple[UUID, str]]:
-        """Return (id, rank) of the next messages in (after, upto], by id."""
+        """Return (id, print) of the next messages by id: see `messaging.stores.states.print_of`."""
         where, parameters = ["true"], []
-        for condition, value in (
-            ("id > %s", after),
-            ("id <= %s", upto),
-            ("conversation_id = %s", room_id),
-        ):
+        for condition, value in (("id > %s", after), ("conversation_id = %s", room_id)):
             if value is not None:
                 where.append(condition)
                 parameters.append(value)
-        sql = f"SELECT id, rank FROM {_TABLE} WHERE {' AND '.join(where)} {_NEXT}"  # noqa: S608
+        sql = f"SELECT id, {_PRINT} FROM {_TABLE} WHERE {' AND '.join(where)} {_NEXT}"  # noqa: S608
+        return [(row[0], row[1]) for row in _rows(sql, *parameters, limit)]
+
+    def changed_ids(
+        self, *, since: Changed, below: UUID, limit: int, room_id: UUID | None = None
+    ) -> list[Changed]:
+        """Return when, and which, of the messages below an id that were changed after `since`."""
+        where, parameters = ["(updated_at, id) > (%s, %s)", "id < %s"], [*since, below]
+        if room_id is not None:
+            where.append("conversation_id = %s")
+            parameters.append(room_id)
+        sql = f"""
+            SELECT updated_at, id FROM {_TABLE}
+            WHERE updated_at > created_at AND {" AND ".join(where)}
+            ORDER BY updated_at, id LIMIT %s
+        """  # noqa: S608 - constants
         return [(row[0], row[1]) for row in _rows(sql, *parameters, limit)]
 
     def states_of(self, ids: Sequence[UUID]) -> dict[UUID, State]:

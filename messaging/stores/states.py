@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -13,8 +13,16 @@ from messaging.stores.versions import Version, now_ms, rank_of
 
 MOST_WORDS: Final = 400
 LONGEST_WORD: Final = 40
+PARTS_BY: Final = "\x1f"
+"""Between the parts of what is hashed: in none of them, for control characters are refused."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _WORD: Final = re.compile(r"\w+")
 _ACCENTS: Final = re.compile("[\u0300-\u036f]")
+
+
+Changed = tuple[datetime, UUID]
+"""When a message was changed, and which: a place in the order of changes."""
 
 
 class State(NamedTuple):
@@ -60,6 +68,37 @@ class State(NamedTuple):
             rank=rank_of(deleted=True, version=version),
             updated_at=version.at,
         )
+
+
+def print_of(state: State) -> str:
+    """Return what two stores compare: the rank, and a hash of all that people see of a message.
+
+    PostgreSQL makes the same by itself (`messaging.stores.postgres`). Keys are not in it: a message
+    whose key another one has keeps none.
+    """
+    parts = (
+        str(state.room_id),
+        str(state.member_id),
+        str(state.author_id),
+        "t" if state.deleted else "f",
+        str(milliseconds_of(state.created_at)),
+        str(milliseconds_of(state.updated_at)),
+        state.file_url,
+        state.content,
+    )
+    # Not against anybody's malice: what PostgreSQL has built in, and quick.
+    made = hashlib.md5(PARTS_BY.join(parts).encode(), usedforsecurity=False)
+    return state.rank + made.hexdigest()
+
+
+def milliseconds_of(moment: datetime) -> int:
+    """Return milliseconds since 1970."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def is_sound(state: State) -> bool:
+    """Tell whether a state is marked as deleted where its rank says so."""
+    return state.deleted == state.rank.startswith("1")
 
 
 def newer(first: State, second: State) -> State:

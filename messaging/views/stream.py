@@ -16,7 +16,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from common.access import Access, Kind, Scope, admit
+from common.access import Access, Kind, Scope
 from common.errors import PolystoreError
 from common.failures import MethodNotAllowed
 from common.http import problem
@@ -24,6 +24,7 @@ from messaging.queries.rooms import standing_of
 from messaging.queries.standing import Standing
 from messaging.schemas.shown import message_answer
 from messaging.services.streaming import Change, Seen, hub, in_thread
+from messaging.views.sign_in import SignIn
 
 ACCESS: Final = Access(kind=Kind.SIGNED_IN, scope=Scope.MESSAGES_READ)
 CONTENT_TYPE: Final = "text/event-stream"
@@ -51,10 +52,11 @@ async def _opened(request: HttpRequest, room_id: UUID) -> HttpResponseBase:
         raise MethodNotAllowed("A stream is opened with GET.")
     if not isinstance(request, ASGIRequest):
         return _elsewhere(request)
+    request.close()  # nobody reads its body; Django would not close it when the client goes away
     given = request.headers.get("Last-Event-ID") or request.GET.get("lastEventId", "")
     last = Seen.decode(given) if given else None
-    standing = await in_thread(lambda: _admitted(request, room_id))
-    changes = hub().watch(standing, last)
+    standing, sign_in = await in_thread(lambda: _admitted(request, room_id))
+    changes = hub().watch(standing, last, sign_in)
     # The first one says that it is open; what fails before is an answer of its own.
     first = await anext(changes)
     response = StreamingHttpResponse(_lines(first, changes, standing), content_type=CONTENT_TYPE)
@@ -63,11 +65,9 @@ async def _opened(request: HttpRequest, room_id: UUID) -> HttpResponseBase:
     return _for_origin(request, response)
 
 
-def _admitted(request: HttpRequest, room_id: UUID) -> Standing:
-    identity = admit(request, ACCESS)
-    if identity is None or identity.user is None:
-        raise TypeError("Machines hold no scope of messaging.")
-    return standing_of(user_id=identity.user.pk, room_id=room_id)
+def _admitted(request: HttpRequest, room_id: UUID) -> tuple[Standing, SignIn]:
+    sign_in = SignIn(request, ACCESS)
+    return standing_of(user_id=sign_in.user_id, room_id=room_id), sign_in
 
 
 def _elsewhere(request: HttpRequest) -> HttpResponse:

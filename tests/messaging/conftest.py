@@ -9,8 +9,15 @@ from tests.messaging.world import Caller, forget_mongodb, opened, somebody
 
 
 @pytest.fixture(autouse=True)
-def _mongodb(db):
-    """Give each test empty collections with their indexes, and leave nothing behind."""
+def _mongodb(request):
+    """Give each test empty collections with their indexes, and leave nothing behind.
+
+    Tests of a running site, in a database of its own, need none of it.
+    """
+    if request.node.get_closest_marker("django_db") is None:
+        yield
+        return
+    request.getfixturevalue("db")
     mongo.ensure_indexes()
     forget_mongodb()
     yield

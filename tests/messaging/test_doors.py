@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from threading import Event
 
 import pytest
 from django.test import override_settings
 
+from databases.breaker import RARE, RARE_WAIT
 from databases.stores import mongo
 from databases.transactions import TransactionHeldOpen, atomic_for
 from messaging.stores import (
@@ -27,6 +29,11 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=databases_of("mes
 
 def count(operation: str, served_by: str) -> float:
     return CALLS.labels(operation, served_by)._value.get()
+
+
+def pause(seconds: float) -> None:
+    """Let time pass: a caller is rare only after some."""
+    Event().wait(seconds)
 
 
 def test_mongodb_answers_and_is_counted() -> None:
@@ -71,7 +78,6 @@ def test_without_mongodb_postgresql_serves_and_nothing_is_degraded(url) -> None:
         eventually(lambda: check_database_health().mode is Mode.NORMAL)
 
 
-@pytest.mark.long  # until callers of a MongoDB that hangs no longer wait for a probe
 @pytest.mark.outage
 def test_a_hanging_mongodb_costs_the_first_half_a_second_and_the_next_nothing(
     servers, ann, ben
@@ -96,8 +102,27 @@ def test_a_hanging_mongodb_costs_the_first_half_a_second_and_the_next_nothing(
 
     assert first < 0.8
     assert later[25] < 0.05
+    assert mongo.breaker().silent
+    rare = []
+    for _ in range(7):
+        pause(2 * RARE)
+        rare.append(read())
+    assert sorted(rare)[3] < RARE_WAIT / 2
     servers.resume("mongodb")
     eventually(lambda: not mongo.breaker().is_open)
+
+
+@pytest.mark.outage
+def test_a_mongodb_that_refuses_is_told_from_one_that_hangs(servers) -> None:
+    mongo.ping()
+    for fail, mend, silent in (("kill", "start", False), ("pause", "resume", True)):
+        getattr(servers, fail)("mongodb")
+        mongo.breaker().suspect("a test")
+        eventually(lambda: mongo.breaker().is_open)
+        assert mongo.breaker().silent is silent
+        getattr(servers, mend)("mongodb")
+        eventually(lambda: not mongo.breaker().is_open)
+        assert not mongo.breaker().silent
 
 
 @pytest.mark.outage

@@ -19,7 +19,7 @@ from messaging.services.messages import edit_message, post_message
 from messaging.services.reconciling import Scope, reconcile
 from messaging.stores.mongodb import MongoMessages
 from messaging.stores.postgres import PostgresMessages
-from messaging.stores.versions import next_version
+from messaging.stores.versions import Version, next_version
 from tests.homes import databases_of
 from tests.messaging.world import at_once, in_mongodb, in_postgres, opened
 
@@ -72,7 +72,23 @@ def plant(ids: list[UUID]) -> dict[UUID, str]:
     for key in ids[57:60]:
         front.put([states[key].as_deleted(next_version())])
         kinds[key] = "deleted in mongodb alone"
-    return kinds
+    return kinds | plant_without_a_version(ids[45:54])
+
+
+def plant_without_a_version(ids: list[UUID]) -> dict[UUID, str]:
+    """Change messages below what versions them; return which, and how."""
+    rows = DirectMessage.objects.using("default")
+    with mongo.database() as database:
+        documents = database["direct_messages"]
+        documents.update_one({"_id": ids[0]}, {"$set": {"content": "changed"}})
+        documents.update_one({"_id": ids[1]}, {"$set": {"file_url": "https://example.com/"}})
+        documents.update_one({"_id": ids[2]}, {"$set": {"deleted": True}})
+        documents.update_one({"_id": ids[3]}, {"$set": {"member_id": ids[0]}})
+        documents.update_one({"_id": ids[4]}, {"$set": {"created_at": timezone.now()}})
+    rows.filter(id=ids[5]).update(content="changed")
+    rows.filter(id=ids[6]).update(deleted=True)  # no rank says so: MongoDB's is right
+    kinds = dict.fromkeys(ids[:6], "changed in mongodb without a version")
+    return kinds | {ids[6]: "changed in postgresql without a version"}
 
 
 def test_what_differs_is_named_and_mended(ids) -> None:
@@ -86,11 +102,73 @@ def test_what_differs_is_named_and_mended(ids) -> None:
     )
 
     assert found == planted
-    assert (report.compared, report.differences, report.mended) == (MESSAGES, 18, 18)
+    assert (report.compared, report.differences, report.mended) == (MESSAGES, 25, 25)
     assert in_mongodb() == in_postgres()
+    behind, front = PostgresMessages().states_of(ids), MongoMessages().states_of(ids)
+    assert behind == front
+    assert [state.content for state in front.values() if state.content == "changed"] == ["changed"]
+    assert sum(state.deleted for state in front.values()) == 6
     assert len(in_mongodb()) == MESSAGES
     assert {rank[0] for key, (rank, _) in in_mongodb().items() if key in ids[40:43]} == {"1"}
     assert reconcile(scope=Scope(), at=timezone.now()).differences == 0
+
+
+def test_both_stores_make_the_same_print(ann, conversation) -> None:
+    """Whatever is in a message, and whoever computes it."""
+    contents = ["x", "Ünïcode \N{GRINNING FACE}", "'; DROP\nTABLE\t\\x1f %s {}", "0" * 4_000]
+    for content in contents:
+        posted = post_message(
+            user_id=ann.pk, room_id=conversation, content=content, key=None,
+            file_url="https://example.com/a?b=c",
+        ).state  # fmt: skip
+        edit_message(user_id=ann.pk, message_id=posted.id, content=f"{content[:9]}!")
+    prints = PostgresMessages().prints(after=None, limit=100)
+
+    assert len(prints) == len(contents)
+    assert MongoMessages().prints(after=None, limit=100) == prints
+
+
+def test_a_comparison_since_sees_what_is_older_and_was_changed_since(ann, ids) -> None:
+    behind, front = PostgresMessages(), MongoMessages()
+    states = behind.states_of(ids)
+    # As if all had been written long ago: `since` lies behind all of them.
+    since = timezone.now() + dt.timedelta(hours=1)
+    later = Version(int(since.timestamp() * 1000) + 60_000, 0, 7)
+    in_both = states[ids[3]].edited(content="x", file_url="", version=later)
+    behind.put([states[ids[0]].edited(content="x", file_url="", version=later), in_both])
+    front.put([states[ids[1]].as_deleted(later), in_both])
+    with mongo.database() as database:
+        database["direct_messages"].update_one({"_id": ids[3]}, {"$set": {"content": "y"}})
+        database["direct_messages"].delete_one({"_id": ids[20]})  # written and lost before
+    found: dict[UUID, str] = {}
+
+    report = reconcile(
+        scope=Scope(since=since),
+        at=timezone.now(),
+        found=lambda one: found.update({one.id: one.kind}),
+    )
+
+    assert found == {
+        ids[0]: "older in mongodb",
+        ids[1]: "deleted in mongodb alone",
+        ids[3]: "changed in mongodb without a version",
+    }
+    assert (report.compared, report.mended) == (3, 3)
+    assert reconcile(scope=Scope(since=since), at=timezone.now(), repair=False).differences == 0
+    assert reconcile(scope=Scope(), at=timezone.now(), repair=False).differences == 1
+
+
+@pytest.mark.parametrize("many", [1, 2, 60])
+def test_changes_are_found_page_by_page(many, ids, conversation, monkeypatch) -> None:
+    monkeypatch.setattr(reconciling, "AT_ONCE", 2)
+    since = timezone.now() + dt.timedelta(hours=1)
+    later = Version(int(since.timestamp() * 1000), 0, 7)  # all at the same moment
+    front = MongoMessages()
+    front.put([state.as_deleted(later) for state in front.states_of(ids[:many]).values()])
+    scope = Scope(since=since, conversation_id=conversation)
+
+    assert reconcile(scope=scope, at=timezone.now(), repair=False).differences == many
+    assert reconcile(scope=scope, at=timezone.now()).mended == many
 
 
 def test_a_look_changes_nothing(ids) -> None:
@@ -129,7 +207,7 @@ def test_a_run_that_was_ended_goes_on(ids) -> None:
 
     report = reconcile(scope=Scope(), at=timezone.now(), resume=True)
 
-    assert (report.compared, report.differences) == (30, 9)
+    assert (report.compared, report.differences) == (30, 16)
     assert Reconciliation.objects.get().ended_at is not None
 
 
@@ -163,7 +241,7 @@ def test_beat_compares_by_itself_and_forgets_old_runs(ids) -> None:
     tasks.reconcile_recent()
 
     assert in_mongodb() == in_postgres()
-    assert Reconciliation.objects.get().mended == 19
+    assert Reconciliation.objects.get().mended == 26
 
 
 def test_bad_use_is_told_apart() -> None:

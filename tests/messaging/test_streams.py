@@ -18,6 +18,8 @@ import uvicorn
 from django.test import override_settings
 from django.utils import timezone
 
+from accounts.models import PersonalToken, Session, User
+from accounts.oauth.services.personal import create_token
 from common.ids import uuid7
 from config.asgi import application
 from databases.backend.wrapper import open_pools
@@ -26,6 +28,7 @@ from messaging.services import streaming
 from messaging.services.messages import delete_message, edit_message, post_message
 from messaging.services.rooms import remove_from_conversation
 from messaging.stores.mongodb import MongoMessages
+from messaging.views.sign_in import SignIn
 from tests.homes import databases_of
 from tests.messaging.world import made, opened
 from tests.people import signed_in
@@ -58,7 +61,12 @@ class Stream:
     def __init__(self, address: str, room_id: Any, user: Any, last: str = "") -> None:
         headers = {"Last-Event-ID": last} if last else {}
         self.events: queue.Queue[tuple[str, str, dict[str, Any]]] = queue.Queue()
-        cookies = {name: morsel.value for name, morsel in signed_in(user).cookies.items()}
+        if isinstance(user, str):
+            headers["Authorization"] = f"Bearer {user}"
+            cookies = {}
+        else:
+            self.browser = signed_in(user)
+            cookies = {name: morsel.value for name, morsel in self.browser.cookies.items()}
         self.client = httpx.Client(cookies=cookies, timeout=30)
         self.context = self.client.stream(
             "GET", f"{address}/api/rooms/{room_id}/stream", headers=headers
@@ -179,6 +187,69 @@ def test_who_is_removed_is_told_and_hears_no_more(streams, ann, ben, cleo) -> No
 
     assert stream.next() == ("end", "membership")
     assert stream.next() == ("closed", "")
+
+
+def sign_out(stream, user) -> None:
+    stream.browser.logout()
+
+
+def sign_out_everywhere(stream, user) -> None:
+    Session.objects.filter(user=user).delete()
+
+
+def change_the_password(stream, user) -> None:
+    user.set_password("quite-another-passphrase")
+    user.save()
+
+
+def deactivate(stream, user) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+@pytest.mark.parametrize("end", [sign_out, sign_out_everywhere, change_the_password, deactivate])
+def test_who_is_signed_out_hears_no_more(end, streams, ann, ben) -> None:
+    room = opened(ann, ben)
+    stream, other = streams(room, ben).opened(), streams(room, ann).opened()
+
+    end(stream, ben)
+
+    assert stream.next(seconds=30) == ("end", "signed out")
+    assert stream.next() == ("closed", "")
+    post(ann, room, "without Ben")
+    assert other.next() == ("message", "without Ben")
+
+
+def test_an_ended_token_ends_its_stream(streams, ann, ben) -> None:
+    room = opened(ann, ben)
+    token = create_token(
+        user_id=ben.pk, name="a test", scopes=["messages:read"], days=1, at=timezone.now()
+    )
+    stream = streams(room, token.value).opened()
+    post(ann, room, "with Ben")
+    assert stream.next() == ("message", "with Ben")
+
+    PersonalToken.objects.filter(pk=token.token.pk).update(revoked_at=timezone.now())
+    assert stream.next(seconds=30) == ("end", "signed out")
+
+
+def test_news_of_somebody_who_stays_signed_in_end_nothing(streams, ann, ben, monkeypatch) -> None:
+    asked: list[SignIn] = []
+    has_ended = SignIn.has_ended
+
+    def noted(self: SignIn) -> bool:
+        asked.append(self)
+        return has_ended(self)
+
+    monkeypatch.setattr(SignIn, "has_ended", noted)
+    monkeypatch.setattr(streaming, "SIGN_IN_SECONDS", 0.1)
+    room = opened(ann, ben)
+    stream = streams(room, ben).opened()
+    before = len(asked)
+    User.objects.filter(pk=ben.pk).update(first_name="Benjamin")
+    eventually(lambda: len(asked) > before)
+
+    post(ann, room, "still there")
+    assert stream.next() == ("message", "still there")
 
 
 def test_the_other_processes_send_callers_there(as_ann, room) -> None:

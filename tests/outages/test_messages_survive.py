@@ -15,8 +15,7 @@ from tests.messaging_site import Chatter, MessagingSite, judge
 from tests.outbox_site import pause_between
 from tests.waiting import eventually
 
-# Long as a whole, until the two faults in which a reader misses what was shown before are mended.
-pytestmark = [pytest.mark.outage, pytest.mark.long, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.outage, pytest.mark.timeout(400)]
 FEW_SEEDS = (1, 2)
 MANY_SEEDS = tuple(range(3, 53))
 

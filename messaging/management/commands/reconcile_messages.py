@@ -33,7 +33,10 @@ class Command(BaseCommand):
         """Declare the options."""
         parser.add_argument("--conversation", type=_uuid, metavar="ID", help="only this one")
         parser.add_argument(
-            "--since", type=_moment, metavar="TIME", help="only those written since: ISO time"
+            "--since",
+            type=_moment,
+            metavar="TIME",
+            help="only what came or changed since: ISO time",
         )
         parser.add_argument("--check", action="store_true", help="only look")
         parser.add_argument(

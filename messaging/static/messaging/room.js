@@ -8,6 +8,7 @@
   const state = document.getElementById("state");
   const form = document.getElementById("write");
   const content = document.getElementById("content");
+  const newer = document.getElementById("newer");
   const path = `/api/rooms/${room.id}`;
   const POLL = 4000;
   const known = new Map(); // id → message, the newest state of each
@@ -27,7 +28,13 @@
     return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
   };
 
-  const say = (text) => { if (state.textContent !== text) state.textContent = text; };
+  // One quiet line: what went wrong, or else that a database is away.
+  let trouble = "";
+  let away = "";
+  const say = (text) => {
+    trouble = text;
+    if (state.textContent !== (trouble || away)) state.textContent = trouble || away;
+  };
 
   const call = async (method, address, body, headers = {}) => {
     const answer = await fetch(address, {
@@ -36,7 +43,11 @@
         ? { "Content-Type": "application/json", "X-CSRFToken": token(), ...headers } : headers,
       body: body ? JSON.stringify(body) : undefined,
     });
-    say(answer.headers.get("X-Degraded") ? "Some of the site is away; messages go on." : "");
+    // Read markers ask one database alone: they do not know how messages are.
+    if (address.includes("/messages")) {
+      away = answer.headers.get("X-Degraded") ? "Part of the site is away. Messages go on." : "";
+      say("");
+    }
     const json = answer.status === 204 ? null : await answer.json();
     if (!answer.ok) throw Object.assign(new Error(json.detail), { status: answer.status });
     return json;
@@ -56,35 +67,75 @@
     return button;
   };
 
+  // Puts another line in the place of one, and the focus where it was.
+  const swap = (line, message, label) => {
+    const made = lineOf(message);
+    line.replaceWith(made);
+    const button = [...made.querySelectorAll("button")].find((one) => one.textContent === label);
+    (button || made).focus();
+  };
+
   const edit = (message, line) => {
+    const form = element("form", "row");
     const field = element("textarea");
     field.value = message.content;
     field.maxLength = 4000;
+    field.rows = 2;
     field.setAttribute("aria-label", "Edit message");
-    const save = action("Save", async () => {
-      try { show([await call("PATCH", `/api/messages/${message.id}`, { content: field.value, fileUrl: message.fileUrl })]); }
-      catch (error) { say(error.message); }
+    const back = () => swap(line, known.get(message.id), "Edit");
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      if (!field.value.trim()) return;
+      try {
+        const body = { content: field.value, fileUrl: message.fileUrl };
+        known.set(message.id, await call("PATCH", `/api/messages/${message.id}`, body));
+        back();
+      } catch (error) { say(error.message); }
     });
-    line.replaceChildren(field, save, action("Cancel", () => line.replaceWith(lineOf(message))));
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") back();
+      else sendOnEnter(event, form);
+    });
+    form.append(field, element("button", "", "Save"), action("Cancel", back));
+    line.replaceChildren(form);
     field.focus();
   };
 
-  const remove = async (message) => {
+  const remove = async (message, line) => {
     try {
       await call("DELETE", `/api/messages/${message.id}`);
-      show([{ ...message, deleted: true, content: "", fileUrl: null, updatedAt: new Date().toISOString() }]);
+      known.set(message.id, { ...message, deleted: true, content: "", fileUrl: null });
+      swap(line, known.get(message.id));
     } catch (error) { say(error.message); }
+  };
+
+  const sendOnEnter = (event, form) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    form.requestSubmit();
+  };
+
+  // Today's messages show the hour, others the day, too.
+  const when = (text) => {
+    const at = new Date(text);
+    const time = element("time");
+    const hour = { hour: "2-digit", minute: "2-digit" };
+    const today = at.toDateString() === new Date().toDateString();
+    time.textContent = today ? at.toLocaleTimeString([], hour)
+      : at.toLocaleString([], { year: "numeric", month: "short", day: "numeric", ...hour });
+    time.dateTime = text;
+    time.title = at.toLocaleString();
+    return time;
   };
 
   const lineOf = (message) => {
     const mine = message.memberId === room.memberId;
     const line = element("li", mine ? "mine" : "");
     line.id = `m-${message.id}`;
-    const head = element("div");
-    const time = element("time", "", new Date(message.createdAt).toLocaleString());
-    time.dateTime = message.createdAt;
-    head.append(element("span", "who", message.member.profile.name), " ", time);
-    if (message.updatedAt > message.createdAt && !message.deleted) head.append(" ", element("span", "note", "edited"));
+    line.tabIndex = -1;
+    const head = element("div", "head");
+    head.append(element("span", "who", message.member.profile.name), when(message.createdAt));
+    if (message.updatedAt > message.createdAt && !message.deleted) head.append(element("span", "note", "edited"));
     line.append(head);
     if (message.deleted) {
       line.append(element("p", "text gone", "Deleted"));
@@ -97,8 +148,10 @@
       link.rel = "noopener noreferrer";
       line.append(link);
     }
-    if (mine) line.append(action("Edit", () => edit(message, line)), " ");
-    if (mine || room.leads) line.append(action("Delete", () => remove(message)));
+    const actions = element("span", "actions");
+    if (mine) actions.append(action("Edit", () => edit(message, line)));
+    if (mine || room.leads) actions.append(action("Delete", () => remove(message, line)));
+    head.append(actions);
     return line;
   };
 
@@ -112,15 +165,22 @@
   // Puts each message in its place, by id; an older state of one never replaces a newer one.
   const show = (messages) => {
     const stay = atEnd();
+    let came = false;
     for (const message of messages) {
       const before = known.get(message.id);
       if (before && (before.deleted || before.updatedAt >= message.updatedAt)) continue;
       known.set(message.id, message);
       const line = lineOf(message);
       const there = document.getElementById(line.id);
-      if (there) there.replaceWith(line); else place(line, message.id);
+      if (there && there.contains(document.activeElement)) swap(there, message, "Edit");
+      else if (there) there.replaceWith(line);
+      else {
+        place(line, message.id);
+        came = came || (!stay && line === list.lastElementChild);
+      }
     }
     if (stay) history.scrollTop = history.scrollHeight;
+    else if (came) newer.hidden = false;
     markRead();
   };
 
@@ -138,7 +198,9 @@
       const page = await call("GET", `${path}/messages?limit=50&before=${encodeURIComponent(room.next)}`);
       const height = history.scrollHeight - history.scrollTop;
       room.next = page.next;
+      list.setAttribute("aria-live", "off"); // nobody wants all of it read out
       show(page.items);
+      setTimeout(() => list.setAttribute("aria-live", "polite"), 1000);
       history.scrollTop = history.scrollHeight - height;
     } catch (error) { say(error.message); }
     older.disabled = false;
@@ -154,22 +216,26 @@
       show(latest.items);
     } catch (error) {
       if (error.status === 404) return leave();
+      if (error.status === 401) return leave("You are signed out. Sign in again.");
       say("Not connected; trying again.");
     }
     return undefined;
   };
 
-  const startPolling = () => { polling = polling || setInterval(poll, POLL); };
+  const startPolling = () => { if (!over) polling = polling || setInterval(poll, POLL); };
   const stopPolling = () => { clearInterval(polling); polling = null; };
 
-  const leave = () => {
+  let over = false;
+  const leave = (why = "You do not belong to this room any more.") => {
+    over = true;
     stopPolling();
     form.hidden = true;
-    say("You do not belong to this room any more.");
+    say(why);
   };
 
   let lastEvent = "";
   const follow = () => {
+    if (over) return;
     const query = lastEvent ? `?lastEventId=${encodeURIComponent(lastEvent)}` : "";
     const source = new EventSource(`${path}/stream${query}`, { withCredentials: true });
     const note = (event) => { if (event.lastEventId) lastEvent = event.lastEventId; };
@@ -183,6 +249,7 @@
       if (reason === "membership") return leave();
       if (reason === "reset") return location.reload();
       startPolling();
+      if (reason === "signed out") poll(); // unless it was for a new session
       return setTimeout(follow, 2000);
     });
     source.onerror = () => {
@@ -219,14 +286,10 @@
     }
     content.focus();
   });
-  content.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-      event.preventDefault();
-      form.requestSubmit();
-    }
-  });
+  content.addEventListener("keydown", (event) => sendOnEnter(event, form));
+  newer.addEventListener("click", () => { history.scrollTop = history.scrollHeight; history.focus(); });
   older.addEventListener("click", loadOlder);
-  history.addEventListener("scroll", () => { if (history.scrollTop < 40) loadOlder(); markRead(); });
+  history.addEventListener("scroll", () => { if (history.scrollTop < 40) loadOlder(); if (atEnd()) newer.hidden = true; markRead(); });
   document.addEventListener("visibilitychange", markRead);
 
   older.hidden = !room.next;

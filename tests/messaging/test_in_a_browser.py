@@ -1,0 +1,203 @@
+"""The chat in a Chromium, with two people: by keyboard, on a phone, with a store away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.browsing import DESK, PHONE, a_page, chromium, needs_chromium, too_wide
+from tests.messaging_web import ChatSite, Talk
+from tests.waiting import eventually
+
+pytestmark = [*needs_chromium, pytest.mark.timeout(240)]
+WRITTEN = 120
+SOON = 30_000
+"""Milliseconds within which something is shown, on a machine that has other work."""
+
+
+@pytest.fixture(scope="module")
+def chat(servers_of_the_session) -> Iterator[ChatSite]:
+    made = ChatSite(servers_of_the_session)
+    try:
+        made.set_up()
+        yield made
+    finally:
+        made.stop()
+        made.forget()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@dataclass
+class Two:
+    """Ann and Ben, each in a window of their own."""
+
+    talk: Talk
+    ann: Page
+    ben: Page
+
+    def enter(self) -> None:
+        """Open the conversation in both, with its stream."""
+        for page in (self.ann, self.ben):
+            with page.expect_response(lambda answer: "/stream" in answer.url):
+                page.goto(f"/rooms/{self.talk.room}/")
+
+
+@pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
+def two(request, chat, browser) -> Iterator[Two]:
+    yield from _two(chat, browser, request.param)
+
+
+@pytest.fixture
+def two_at_desks(chat, browser) -> Iterator[Two]:
+    yield from _two(chat, browser, DESK, messages=WRITTEN)
+
+
+def _two(chat: ChatSite, browser: Browser, viewport, *, messages: int = 0) -> Iterator[Two]:
+    talk = chat.talk(messages=messages)
+    windows = []
+    for session in talk.sessions:
+        context, page, said = a_page(browser, chat.url(""), viewport)
+        context.set_default_timeout(SOON)
+        context.add_cookies([{"name": "sessionid", "value": session, "url": chat.url("")}])
+        windows.append((context, page, said))
+    yield Two(talk=talk, ann=windows[0][1], ben=windows[1][1])
+    for context, _, _ in windows:
+        context.close()
+    assert [line for _, _, said in windows for line in said if not _expected(line)] == []
+
+
+def _expected(line: str) -> bool:
+    """Tell whether a browser says this of its own accord, of a store that a test has stopped."""
+    return "the server responded with a status of 503" in line
+
+
+def messages(page: Page) -> Locator:
+    return page.get_by_role("log").get_by_role("listitem")
+
+
+def write(page: Page, text: str) -> None:
+    page.get_by_label("Message", exact=True).fill(text)
+    page.keyboard.press("Enter")
+
+
+def test_two_people_talk(two: Two) -> None:
+    two.enter()
+    write(two.ann, "Hello, <b>Ben</b>")
+
+    expect(messages(two.ann)).to_have_count(1)
+    expect(messages(two.ben)).to_contain_text("Hello, <b>Ben</b>", timeout=SOON)
+    write(two.ben, "Hi\nAnn")
+    expect(messages(two.ann).nth(1)).to_contain_text("Hi", timeout=SOON)
+    for page in (two.ann, two.ben):
+        assert too_wide(page) == 0
+        expect(page.locator("h1")).to_have_count(1)
+        expect(page.get_by_label("Message", exact=True)).to_be_in_viewport()
+        expect(page.get_by_role("button", name="Send")).to_be_in_viewport()
+
+
+def test_a_message_is_edited_and_deleted_by_keyboard_before_the_others_eyes(two: Two) -> None:
+    two.enter()
+    write(two.ann, "Helo")
+    expect(messages(two.ben)).to_contain_text("Helo", timeout=SOON)
+    expect(two.ben.get_by_role("button", name="Edit")).to_have_count(0)
+
+    two.ann.get_by_role("button", name="Edit").focus()
+    two.ann.keyboard.press("Enter")
+    expect(two.ann.get_by_label("Edit message")).to_be_focused()
+    two.ann.keyboard.press("Escape")
+    expect(two.ann.get_by_role("button", name="Edit")).to_be_focused()
+    two.ann.keyboard.press("Enter")
+    two.ann.get_by_label("Edit message").fill("Hello")
+    two.ann.keyboard.press("Enter")
+    expect(messages(two.ben)).to_contain_text("Hello", timeout=SOON)
+    expect(messages(two.ben)).to_contain_text("edited")
+
+    two.ann.get_by_role("button", name="Delete").focus()
+    two.ann.keyboard.press("Enter")
+    expect(messages(two.ben)).to_contain_text("Deleted", timeout=SOON)
+    expect(messages(two.ben)).not_to_contain_text("Hello")
+    expect(messages(two.ann)).to_contain_text("Deleted")
+
+
+def test_what_is_unread_is_counted_until_it_is_seen(two: Two) -> None:
+    two.ann.goto(f"/rooms/{two.talk.room}/")
+    for text in ("one", "two"):
+        write(two.ann, text)
+    expect(messages(two.ann)).to_have_count(2)
+
+    two.ben.goto("/rooms/")
+    expect(two.ben.get_by_role("listitem").filter(has_text="Ann Example")).to_contain_text("2")
+    assert too_wide(two.ben) == 0
+    with two.ben.expect_response(lambda answer: answer.url.endswith("/read")):
+        two.ben.get_by_role("link", name="Ann Example").click()
+    two.ben.goto("/rooms/")
+    expect(two.ben.locator(".unread")).to_have_count(0)
+
+
+def test_history_loads_on_scrolling_and_stays_where_one_reads(two_at_desks: Two) -> None:
+    two = two_at_desks
+    two.enter()
+    log, history = messages(two.ann), two.ann.get_by_label("Messages", exact=True)
+    expect(log).to_have_count(30)
+    expect(log.last).to_be_in_viewport()
+
+    first = log.first
+    reading = first.inner_text()
+    with two.ann.expect_response(lambda answer: "before=" in answer.url):
+        first.scroll_into_view_if_needed()
+        history.press("Home")
+    expect(log).to_have_count(80)
+    there = log.filter(has_text=reading.splitlines()[-1])
+    expect(there.first).to_be_in_viewport()
+    for _ in range(20):
+        if log.count() == WRITTEN:
+            break
+        history.evaluate("box => { box.scrollTop = 0; }")
+        two.ann.wait_for_timeout(100)
+    expect(log).to_have_count(WRITTEN)
+    shown = two.ann.locator("#messages .text").all_inner_texts()
+    assert shown == [f"message {number}" for number in range(WRITTEN)]
+
+    write(two.ben, "Are you still reading?")
+    expect(log).to_have_count(WRITTEN + 1)
+    expect(log.last).not_to_be_in_viewport()  # whoever reads old ones is not torn away
+    two.ann.get_by_role("button", name="New messages").click()
+    expect(log.last).to_be_in_viewport()
+
+
+@pytest.mark.outage
+def test_a_quiet_line_says_that_a_store_is_away(two_at_desks: Two, servers) -> None:
+    two = two_at_desks
+    two.enter()
+    servers.stop("mongodb")
+    write(two.ann, "without MongoDB")
+
+    expect(two.ann.get_by_role("status")).to_contain_text("away", timeout=SOON)
+    expect(messages(two.ann).last).to_contain_text("without MongoDB")
+    expect(messages(two.ben).last).to_contain_text("without MongoDB", timeout=SOON)
+    servers.start("mongodb")
+
+    def quiet() -> bool:
+        write(two.ann, "again")
+        two.ann.wait_for_timeout(500)
+        return two.ann.get_by_role("status").inner_text() == ""
+
+    eventually(quiet)
+
+
+@pytest.mark.outage
+def test_without_streams_new_messages_come_all_the_same(two_at_desks: Two, servers) -> None:
+    two = two_at_desks
+    two.enter()
+    servers.stop("redis")
+    write(two.ann, "without Redis")
+
+    expect(messages(two.ben).last).to_contain_text("without Redis", timeout=SOON)

@@ -30,8 +30,10 @@ class SecondStepOfStaff(MiddlewareMixin):
 
     def process_view(self, request: HttpRequest, view: Any, *_: Any) -> HttpResponse | None:
         """Lead elsewhere who has no second step, or has not passed it in this session."""
+        if not settings.ADMIN_REQUIRES_TOTP:
+            return None
         within, here = reverse("admin:index"), request.path_info
-        if not settings.ADMIN_REQUIRES_TOTP or not here.startswith(within):
+        if not here.startswith(within):
             return None
         user: Any = request.user
         if here.removeprefix(within) in _OPEN or not user.is_staff:

@@ -30,7 +30,14 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.django_db(
     transaction=True,
     databases=databases_of(
-        "accounts", "messaging", "tracker", "customers", "documents", "analytics", "compliance"
+        "accounts",
+        "messaging",
+        "tracker",
+        "customers",
+        "documents",
+        "analytics",
+        "compliance",
+        "caches",
     ),
 )
 SECRET = "Diesbezüglich"

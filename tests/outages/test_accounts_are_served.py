@@ -25,7 +25,16 @@ from tests.waiting import eventually
 from tracker.models import Todo
 from tracker.services import todos
 
-APPS = ("accounts", "analytics", "compliance", "customers", "documents", "tracker", "workspace", "caches")
+APPS = (
+    "accounts",
+    "analytics",
+    "compliance",
+    "customers",
+    "documents",
+    "tracker",
+    "workspace",
+    "caches",
+)
 pytestmark = [
     pytest.mark.outage,
     pytest.mark.django_db(transaction=True, databases=databases_of(*APPS)),

@@ -65,19 +65,19 @@ def alias_down(alias: str) -> Iterator[Breaker]:
         )
     entry = connections.settings[alias]
     known = {name: entry[name] for name in ("HOST", "PORT")}
+    breaker = breaker_of(entry)
     with _a_port_where_nobody_listens() as port:
         entry.update(HOST="127.0.0.1", PORT=port)
         try:
             _lead_anew(alias)
-            breaker = breaker_of(entry)
             _until(lambda: _refuses(alias, breaker), f"The breaker of {alias!r} did not open.")
             yield breaker
         finally:
             entry.update(known)
             _lead_anew(alias)
-    _until(lambda: _serves(breaker), f"The breaker of {alias!r} did not close again.")
-    if is_replica(alias):
-        replica.get(alias).look()
+            _until(lambda: _serves(breaker), f"The breaker of {alias!r} did not close again.")
+            if is_replica(alias):
+                replica.get(alias).look()
 
 
 @contextmanager

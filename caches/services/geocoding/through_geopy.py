@@ -26,7 +26,8 @@ from caches.services.geocoding.replies import (
     place_of,
 )
 
-geopy_logger.disabled = True
+# It writes addresses and keys. Whoever configures logging anew would undo `disabled`.
+geopy_logger.addFilter(lambda _record: False)
 
 Raw = Mapping[str, Any]
 

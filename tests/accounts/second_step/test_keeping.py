@@ -36,7 +36,14 @@ from tests.people import PASSWORD, a_superuser, a_user, an_operator, signed_in
 pytestmark = pytest.mark.django_db(
     transaction=True,
     databases=databases_of(
-        "accounts", "tracker", "customers", "documents", "analytics", "compliance", "workspace"
+        "accounts",
+        "analytics",
+        "caches",
+        "compliance",
+        "customers",
+        "documents",
+        "tracker",
+        "workspace",
     ),
 )
 

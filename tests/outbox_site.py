@@ -119,7 +119,7 @@ class OutboxSite(Site):
             )
             return {each["_id"]: each["first_name"] for each in found}
 
-    def becomes_equal(self, *, seconds: float = 20.0) -> None:
+    def becomes_equal(self, *, seconds: float = 60.0) -> None:
         """Wait until nothing is left to deliver, and find both stores equal."""
         eventually(lambda: self.waiting() == 0, seconds=seconds)
         assert self.shown() == self.people()
@@ -187,6 +187,7 @@ class Watcher:
         self.looks = 0
         self.changes = 0
         self._url = site.mongo_url
+        self._ids = site.ids
         self._backwards: list[str] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work)
@@ -208,7 +209,7 @@ class Watcher:
             while not self._over.wait(0.003):
                 try:
                     with pymongo.timeout(1.0):
-                        found = list(users.find())
+                        found = list(users.find({"_id": {"$in": self._ids}}))
                 except PyMongoError:
                     continue
                 self.looks += 1

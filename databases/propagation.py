@@ -72,6 +72,9 @@ def _leave(task_id: str = "", **_kwargs: Any) -> None:
 
 def _begin_worker(**_kwargs: Any) -> None:
     placement.keep_refreshing()
+    # Celery's own receiver closes the descriptors of open connections, thinking them the parent's:
+    # whoever opens the next socket would share it with a connection that went back to its pool.
+    connections.close_all()
     process_state.keep_publishing("worker")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import os
+import subprocess
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +17,7 @@ import redis
 from celery import Celery
 from django.db import connection, connections
 
-from tests.running_site import IN_A_ZONE
+from tests.running_site import IN_A_ZONE, ROOT, Site
 from tests.waiting import eventually
 
 ROUNDS = 1000
@@ -98,6 +100,30 @@ def test_forked_web_processes_serve_a_thousand_requests_without_a_pool_error(sit
         )
 
     assert statuses == {200: ROUNDS}
+
+
+BEGINNING = """
+import celery.fixups.django as celery_s
+import django
+django.setup()
+from celery.signals import worker_process_init
+from config.celery import app
+
+fixup = celery_s.DjangoWorkerFixup(app)
+worker_process_init.connect(fixup.on_worker_process_init)
+closed = []
+celery_s._maybe_close_fd = closed.append
+worker_process_init.send(sender=None)
+assert closed == [], closed
+"""
+
+
+def test_celery_closes_no_descriptor_of_a_connection_that_the_child_opened_itself(
+    servers_of_the_session,
+):
+    environment = Site(servers_of_the_session.environment()).environment
+
+    subprocess.run([sys.executable, "-c", BEGINNING], cwd=ROOT, env=environment, check=True)
 
 
 @pytest.mark.outage

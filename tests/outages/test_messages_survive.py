@@ -16,8 +16,8 @@ from tests.outbox_site import pause_between
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.outage, pytest.mark.timeout(400)]
-FEW_SEEDS = (1, 2)
-MANY_SEEDS = tuple(range(3, 53))
+FEW_SEEDS = (1,)
+MANY_SEEDS = tuple(range(2, 53))
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,8 @@ FAULTS = (
     *("postgresql_stops", "postgresql_is_killed"),
     *("those_who_talk_are_killed", "the_worker_is_killed"),
 )
+ALWAYS = ("mongodb_is_killed", "mongodb_hangs", "postgresql_stops")
+"""Faults that every run of the tests tries alone; a schedule mixes all of them."""
 
 
 def run(site: MessagingSite, seed: int, faults: list[str]) -> None:
@@ -117,12 +119,16 @@ def run(site: MessagingSite, seed: int, faults: list[str]) -> None:
             chatter.kill()
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(fault, marks=() if fault in ALWAYS else pytest.mark.long) for fault in FAULTS],
+)
 def test_nothing_is_lost_when(fault, site, servers) -> None:
     site.talk_anew()
     run(site, FAULTS.index(fault) + 1_000, [fault])
 
 
+@pytest.mark.long
 def test_nothing_is_lost_when_both_fail_in_turn(site, servers) -> None:
     site.talk_anew()
     run(site, 2_000, ["mongodb_is_killed", "postgresql_stops", "mongodb_hangs"])

@@ -53,8 +53,9 @@ class TestAllAliases:
         assert all(found[alias]["size_bytes"] > 1_000_000 for alias in VARIABLES)
         assert re.fullmatch(r"\d+ bytes, \d+\.\d s", str(found["replica"]["lag"]))
         assert found["replica"]["pending"] is None
-        assert found["documents"]["pool"].endswith("/25")
-        assert found["replica"]["pool"].endswith("/30")
+        # Summed over all processes: sites of other tests may publish theirs to the same Redis.
+        assert int(found["documents"]["pool"].partition("/")[2]) % 25 == 0
+        assert int(found["replica"]["pool"].partition("/")[2]) % 30 == 0
 
     def test_the_table_is_for_people(self, installation):
         done = installation.manage("describe_databases")

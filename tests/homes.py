@@ -19,6 +19,11 @@ def databases_of(*app_labels: str) -> list[str]:
     return [alias for alias in settings.DATABASES if primary_of(alias) in homes]
 
 
+def every_database() -> list[str]:
+    """Return all aliases: for tests of what reaches every app, as the leaving of a person does."""
+    return list(settings.DATABASES)
+
+
 def home_of(model: type[Model]) -> str:
     """Return the alias where the rows of the model are written."""
     return router.db_for_write(model)

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
+from accounts.sessions.entries import Entry
+
 
 def current_session(request: HttpRequest) -> UUID | None:
     """Return the id of the session that the request came with; None where it had none."""
-    session: Any = request.session
-    entry = getattr(session, "entry", None)
+    entry = _entry_of(request)
     return UUID(entry.id) if entry is not None else None
 
 
@@ -20,6 +21,11 @@ def names_of_news(request: HttpRequest) -> tuple[str, ...]:
 
     For whoever serves one request for long, and must notice when the sign-in ends meanwhile.
     """
-    session: Any = request.session
-    entry = getattr(session, "entry", None)
+    entry = _entry_of(request)
     return (entry.key_hash, entry.user_id) if entry is not None else ()
+
+
+def _entry_of(request: HttpRequest) -> Entry | None:
+    session: Any = request.session
+    entry: Entry | None = getattr(session, "entry", None)
+    return entry

@@ -29,23 +29,13 @@ from databases.stores import mongo, redis
 from documents.models import Document
 from outbox.delivery import drain_once
 from outbox.models import DeliveredEvent, OutboxEvent
-from tests.homes import databases_of
+from tests.homes import every_database
 from tests.people import PASSWORD, a_superuser, a_user, signed_in
 from tests.tracker.world import forget_mongodb
 from tracker.models import Friendship, Standing, Todo
 from tracker.services import friends, reports, timers, todos
 
-EVERYWHERE = databases_of(
-    "accounts",
-    "caches",
-    "tracker",
-    "customers",
-    "documents",
-    "analytics",
-    "compliance",
-    "workspace",
-)
-pytestmark = pytest.mark.django_db(transaction=True, databases=EVERYWHERE)
+pytestmark = pytest.mark.django_db(transaction=True, databases=every_database())
 ADDRESS = "ada.of-everywhere@example.com"
 NOW = dt.datetime(2026, 3, 18, 12, 0, tzinfo=dt.UTC)
 

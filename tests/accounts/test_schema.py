@@ -14,20 +14,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.homes import databases_of
+from tests.homes import every_database
 from tests.people import a_user
 
-EVERYWHERE = databases_of(
-    "accounts",
-    "caches",
-    "tracker",
-    "customers",
-    "documents",
-    "analytics",
-    "compliance",
-    "workspace",
-)
-pytestmark = pytest.mark.django_db(transaction=True, databases=EVERYWHERE)
+pytestmark = pytest.mark.django_db(transaction=True, databases=every_database())
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browsing import DESK, PHONE, a_page, chromium, needs_chromium, too_wide
-from tests.messaging_web import ChatSite, Talk
+from tests.messaging_web import ChatSite, Talk, a_chat
 from tests.waiting import eventually
 
 pytestmark = [*needs_chromium, pytest.mark.timeout(240)]
@@ -20,13 +20,8 @@ SOON = 30_000
 
 @pytest.fixture(scope="module")
 def chat(servers_of_the_session) -> Iterator[ChatSite]:
-    made = ChatSite(servers_of_the_session)
-    try:
-        made.set_up()
+    with a_chat(servers_of_the_session) as made:
         yield made
-    finally:
-        made.stop()
-        made.forget()
 
 
 @pytest.fixture(scope="module")

@@ -21,25 +21,13 @@ from messaging.services.rooms import (
     remove_from_conversation,
 )
 from outbox.delivery import drain_once
-from tests.homes import databases_of
+from tests.homes import every_database
 from tests.messaging.test_mongodb_is_away import back as mongodb_back
 from tests.messaging.test_postgresql_is_away import back as primary_back
 from tests.messaging.world import deliver, in_mongodb, in_postgres, opened
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.django_db(
-    transaction=True,
-    databases=databases_of(
-        "accounts",
-        "messaging",
-        "tracker",
-        "customers",
-        "documents",
-        "analytics",
-        "compliance",
-        "caches",
-    ),
-)
+pytestmark = pytest.mark.django_db(transaction=True, databases=every_database())
 SECRET = "Diesbezüglich"
 
 

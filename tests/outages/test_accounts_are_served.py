@@ -18,26 +18,16 @@ from documents.models import Document
 from outbox.delivery import drain_once
 from outbox.registry import all_sinks
 from tests.accounts.conftest import forget_tries
-from tests.homes import databases_of
+from tests.homes import every_database
 from tests.people import PASSWORD, a_user, signed_in
 from tests.tracker.world import NOW, documents, forget_mongodb
 from tests.waiting import eventually
 from tracker.models import Todo
 from tracker.services import todos
 
-APPS = (
-    "accounts",
-    "analytics",
-    "compliance",
-    "customers",
-    "documents",
-    "tracker",
-    "workspace",
-    "caches",
-)
 pytestmark = [
     pytest.mark.outage,
-    pytest.mark.django_db(transaction=True, databases=databases_of(*APPS)),
+    pytest.mark.django_db(transaction=True, databases=every_database()),
 ]
 ADDRESS = "ada@example.com"
 elsewhere = pytest.mark.skipif(

@@ -30,22 +30,10 @@ from tests.accounts.second_step.apps import (
     set_up,
     with_app,
 )
-from tests.homes import databases_of
+from tests.homes import every_database
 from tests.people import PASSWORD, a_superuser, a_user, an_operator, signed_in
 
-pytestmark = pytest.mark.django_db(
-    transaction=True,
-    databases=databases_of(
-        "accounts",
-        "analytics",
-        "caches",
-        "compliance",
-        "customers",
-        "documents",
-        "tracker",
-        "workspace",
-    ),
-)
+pytestmark = pytest.mark.django_db(transaction=True, databases=every_database())
 
 
 def told(kind: str) -> list[Any]:

@@ -32,8 +32,8 @@ BODY: Final = json.dumps(
     {"title": "Write the report", "notes": "", "tags": ["work"], "priority": "high", "points": 10}
 ).encode()
 
-Seconds = dict[str, list[float]]
-"""Way → the seconds that each of its requests took."""
+Seconds = dict[int, list[float]]
+"""Slot → the seconds that each of its requests took."""
 
 
 # The site ---------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ def people(count: int = CLIENTS) -> list[str]:
     found = []
     for number in range(count):
         client = Client()
-        user = User(email=f"caller-{number}@example.org")
+        user = User(email=f"caller-{number}-{time.monotonic_ns()}@example.org")
         user.save()
         client.force_login(user)
         found.append("; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items()))
@@ -151,36 +151,61 @@ class Caller:
         return some
 
 
-def measure_posts(ways: Sequence[str]) -> tuple[dict[str, float], float]:
-    """Run a worker and the site, and have people make todos in each of these ways.
+def measure_posts(
+    ways: Sequence[str], *, workers: int = 1
+) -> tuple[dict[str, list[float]], float]:
+    """Run the site, and have people make todos in each of these ways.
 
-    :returns: by way the 95th percentile in ms at half of the highest rate, and that highest rate.
+    :param workers: that deliver meanwhile.
+    :returns: by way the 95th percentile of each of its slots in ms, at half of the highest rate;
+        and that highest rate.
     """
     cookies = people()
-    with drains.workers(1), serving() as port:
-        found = _load(port, cookies, ways, SLOTS_OF_HASTE, rate=None)
-        span = SLOTS_OF_HASTE / len(ways) * (SLOT - SETTLING)
-        highest = max(len(some) for some in found.values()) / span
-        found = _load(port, cookies, ways, SLOTS, rate=highest / 2)
+    with drains.workers(workers), serving() as port:
+        found = _by_way(ways, _load(port, cookies, ways, SLOTS_OF_HASTE, rate=None))
+        highest = max(median([len(some) for some in slots]) for slots in found.values())
+        highest /= SLOT - SETTLING
+        found = _by_way(ways, _load(port, cookies, ways, SLOTS, rate=highest / 2))
         drains.wait_until_idle()
-    p95 = {way: percentile(some, 0.95) * 1000 for way, some in found.items()}
+    p95 = {
+        way: [percentile(some, 0.95) * 1000 for some in slots] for way, slots in found.items()
+    }
     table(
-        (f"todos at {highest / 2:.0f} a second of {highest:.0f}", "number", "p50, ms", "p95, ms"),
+        (f"todos at {highest / 2:.0f} a second of {highest:.0f}", "slots", "p50, ms", "p95, ms"),
         [
-            (way, len(some), f"{median(some) * 1000:.1f}", f"{p95[way]:.1f}")
-            for way, some in sorted(found.items())
+            (
+                way,
+                len(slots),
+                f"{median([median(some) for some in slots]) * 1000:.1f}",
+                f"{median(p95[way]):.1f} ({min(p95[way]):.1f} to {max(p95[way]):.1f})",
+            )
+            for way, slots in sorted(found.items())
         ],
     )
     return p95, highest
 
 
+def ratio(some: Sequence[float], others: Sequence[float]) -> float:
+    """Return the median of the ratios of neighbours: slots that met the same machine."""
+    return median([one / other for one, other in zip(some, others, strict=True)])
+
+
 def _load(
     port: int, cookies: Sequence[str], ways: Sequence[str], slots: int, *, rate: float | None
 ) -> Seconds:
-    turns = [way for number in range(slots) for way in _turn(ways, number)][:slots]
+    turns = _turns(ways, slots)
     with clients([(ask_by_turns, (port, list(cookies), turns, rate))]) as one:
         found: Seconds = next(iter(one.results(timeout=slots * SLOT + PATIENCE * 2)))
     return found
+
+
+def _by_way(ways: Sequence[str], found: Seconds) -> dict[str, list[list[float]]]:
+    turns = _turns(ways, len(found))
+    return {way: [found[n] for n, turn in enumerate(turns) if turn == way] for way in ways}
+
+
+def _turns(ways: Sequence[str], slots: int) -> list[str]:
+    return [way for number in range(slots) for way in _turn(ways, number)][:slots]
 
 
 def _turn(ways: Sequence[str], number: int) -> Sequence[str]:
@@ -241,5 +266,5 @@ class _Crowd:
             self.failures.append(str(status))
             return None
         if into >= SETTLING:
-            self.found[way].append(time.monotonic() - due)
+            self.found[int(slot)].append(time.monotonic() - due)
         return due + self._between

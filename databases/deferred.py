@@ -12,7 +12,7 @@ does, so that a server process which several connections share by mistake never 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -20,11 +20,16 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg import sql
+from psycopg import generators, sql
 from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import Escaping, ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGconn
 
 logger = logging.getLogger("databases.deferred")
 
+FATAL_ERROR: Final = ExecStatus.FATAL_ERROR
+IDLE: Final = TransactionStatus.IDLE
 Row = Sequence[Any]
 Afterwards = Callable[[], object]
 """Called once after the commit, however many rows name it. Must be quick, and use no database."""
@@ -115,7 +120,7 @@ class DeferredRows:
 def _statements(
     connection: psycopg.Connection[Any], rows: Mapping[Target, Sequence[Row]], *, prepare: bool
 ) -> Iterator[bytes]:
-    literal = Transformer(connection).as_literal
+    literal = _literals(connection)
     for target, all_rows in rows.items():
         values = [b"(" + b",".join([literal(value) for value in row]) + b")" for row in all_rows]
         if prepare and len(values) == 1:
@@ -123,6 +128,21 @@ def _statements(
             continue
         for start in range(0, len(values), AT_ONCE):
             yield _head(target) + b",".join(values[start : start + AT_ONCE])
+
+
+def _literals(connection: psycopg.Connection[Any]) -> Callable[[Any], bytes]:
+    """Return what writes a value as SQL: psycopg's own way, shorter for what rows consist of."""
+    quoted = Escaping(connection.pgconn).escape_literal
+
+    def literal(value: Any) -> bytes:
+        kind = type(value)
+        if kind is str:
+            return bytes(quoted(value.encode()))
+        if value is None:
+            return b"NULL"
+        return b"%d" % value if kind is int else bytes(Transformer(connection).as_literal(value))
+
+    return literal
 
 
 class _Kept:
@@ -182,8 +202,21 @@ def _doubt(connection: psycopg.Connection[Any], error: psycopg.Error) -> None:
 
 
 def _run(connection: psycopg.Connection[Any], statements: bytes) -> None:
-    # A plain cursor: these are no statements of the site.
-    psycopg.Cursor(connection).execute(statements, prepare=False)
+    """Send one message; raise what the server says against it.
+
+    Without a cursor: parameters, rows and their description cost more than a commit does.
+    """
+    if not connection.autocommit and connection.pgconn.transaction_status == IDLE:
+        statements = b"BEGIN;" + statements
+    with connection.lock:
+        connection.wait(_sent(connection.pgconn, statements))
+
+
+def _sent(pgconn: PGconn, statements: bytes) -> Generator[Any, Any, None]:
+    pgconn.send_query(statements)
+    for result in (yield from generators.execute(pgconn)):
+        if result.status == FATAL_ERROR:
+            raise error_from_result(result)
 
 
 @cache

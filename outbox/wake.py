@@ -1,8 +1,8 @@
 """Tell the workers that there is something to deliver, soon after a commit and never inside it.
 
 A commit only sets a flag. One thread per process sends the hints, at most one per sink and quarter
-of a second, whatever the number of commits. A hint carries no data: to lose or double one is
-harmless, beat's sweep finds what nobody told of.
+of a second, whatever the number of commits, and fewer where whoever drains lingers. A hint carries
+no data: to lose or double one is harmless, beat's sweep finds what nobody told of.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from celery import current_app
 from django.conf import settings
 
 from databases.transactions import after_commit
+from outbox.events import MONGODB
 
 logger = logging.getLogger("outbox.wake")
 
 DRAIN: Final = "outbox.drain"
 QUEUE: Final = "outbox"
 BETWEEN: Final = 0.25
-"""Seconds between two hints of a process: whoever drains lingers for longer."""
+"""Seconds between two hints of a process for a sink."""
+BETWEEN_FOR_MONGODB: Final = 1.0
+"""The same for projections, whose drainer lingers for twice as long after its last event
+(`outbox.delivery.lingering.IDLE_SECONDS`): sooner, a hint would only find it at work."""
 STALE: Final = 30
 """Seconds after which a hint that no worker took is thrown away: the sweep sends others."""
 
@@ -51,13 +55,18 @@ class _Waker:
         self._flag.set()
 
     def _send(self) -> None:
+        again: dict[str, float] = {}
         while True:
             self._flag.wait()
-            self._flag.clear()
+            now = time.monotonic()
             with self._lock:
-                sinks, self._sinks = self._sinks, set()
-            for sink in sorted(sinks):
+                due = {sink for sink in self._sinks if again.get(sink, 0.0) <= now}
+                self._sinks -= due
+                if not self._sinks:
+                    self._flag.clear()
+            for sink in sorted(due):
                 send_hint(sink)
+                again[sink] = now + (BETWEEN_FOR_MONGODB if sink == MONGODB else BETWEEN)
             time.sleep(BETWEEN)
 
 

@@ -30,6 +30,9 @@ LOOK_EVERY: Final = 0.25
 """Seconds between two looks at the state, the shares, and retries that are due."""
 FIRST_POLL: Final = 0.001
 LAST_POLL: Final = 0.02
+BETWEEN: Final = 0.02
+"""Seconds from one batch that was not full to the next, of a drainer that lingers: what comes
+meanwhile makes one batch of many, and writers keep their processors."""
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 0.5
 """Seconds that delivery waits for a sink that is away."""
@@ -99,6 +102,7 @@ class Drainer:
         poll = FIRST_POLL
         while True:
             total.reason = ""
+            stepped = time.monotonic()
             done = self._step()
             total.add(done)
             now = time.monotonic()
@@ -110,6 +114,8 @@ class Drainer:
                 return total
             if done.reason:
                 time.sleep(self._longer_pause())
+            elif done.batches and patience.idle and self._ahead is None:
+                time.sleep(max(0.0, stepped + BETWEEN - now))
             elif not done.batches:
                 time.sleep(poll)
                 poll = min(LAST_POLL, poll * 2)

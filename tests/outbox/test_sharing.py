@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from itertools import chain
 
 import psycopg
@@ -12,7 +13,7 @@ from django.db import connection
 from outbox import queue
 from outbox.delivery import lingering
 from outbox.delivery import session as sessions
-from outbox.delivery.drainer import Drainer, Patience
+from outbox.delivery.drainer import BETWEEN, Drainer, Patience
 from outbox.delivery.session import Session
 from outbox.delivery.shards import Shards
 from outbox.events import MONGODB, SHARDS
@@ -163,3 +164,21 @@ def test_a_kept_session_whose_server_is_gone_is_replaced(notes) -> None:
     done, _ = lingering.linger(MONGODB, stop=lambda: not waiting())
     assert done.events == 1
     sessions.close_idle()
+
+
+def test_while_changes_keep_coming_one_batch_brings_several(notes) -> None:
+    def write_many() -> None:
+        for number in range(200):
+            write(str(number), "a")
+        connection.close()
+
+    writer = threading.Thread(target=write_many)
+    begun = time.monotonic()
+    writer.start()
+    done, _ = lingering.linger(MONGODB, stop=lambda: len(shown()) == 200)
+    seconds = time.monotonic() - begun
+    writer.join()
+    sessions.close_idle()
+
+    assert done.events == 200
+    assert done.batches <= seconds / BETWEEN + 1

@@ -226,7 +226,7 @@ def measure_posts(_: Bench) -> Figures:
     from benchmarks.todo_load import measure_posts, ratio
 
     print("recorded only, nobody delivers:")
-    recorded, _ = measure_posts(("outbox", "without"), workers=0)
+    recorded, _rate = measure_posts(("outbox", "without"), workers=0)
     tidy()
     print("recorded, and delivered on the same processors:")
     p95, highest = measure_posts(("outbox", "without"))

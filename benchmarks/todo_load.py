@@ -151,9 +151,7 @@ class Caller:
         return some
 
 
-def measure_posts(
-    ways: Sequence[str], *, workers: int = 1
-) -> tuple[dict[str, list[float]], float]:
+def measure_posts(ways: Sequence[str], *, workers: int = 1) -> tuple[dict[str, list[float]], float]:
     """Run the site, and have people make todos in each of these ways.
 
     :param workers: that deliver meanwhile.
@@ -167,9 +165,7 @@ def measure_posts(
         highest /= SLOT - SETTLING
         found = _by_way(ways, _load(port, cookies, ways, SLOTS, rate=highest / 2))
         drains.wait_until_idle()
-    p95 = {
-        way: [percentile(some, 0.95) * 1000 for some in slots] for way, slots in found.items()
-    }
+    p95 = {way: [percentile(some, 0.95) * 1000 for some in slots] for way, slots in found.items()}
     table(
         (f"todos at {highest / 2:.0f} a second of {highest:.0f}", "slots", "p50, ms", "p95, ms"),
         [
@@ -230,7 +226,7 @@ def ask_by_turns(port: int, cookies: list[str], turns: list[str], rate: float | 
         thread.join()
     if crowd.failures:
         raise SystemExit(f"{len(crowd.failures)} callers failed: {crowd.failures[0]}.")
-    return dict(crowd.found)
+    return {slot: crowd.found[slot] for slot in range(len(turns))}
 
 
 class _Crowd:

@@ -47,7 +47,7 @@ def load_entities(ids: Sequence[str]) -> Mapping[str, Document]:
     """Return the documents of these rows, in one query."""
     from customers.models import BusinessEntity
 
-    rows = BusinessEntity.objects.filter(pk__in=ids).values_list("pk", *FIELDS)
+    rows = BusinessEntity.objects.filter(pk__any_of=ids).values_list("pk", *FIELDS)
     return {str(key): dict(zip(FIELDS, values, strict=True)) for key, *values in rows}
 
 

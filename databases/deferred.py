@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from typing import Any, Final
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -35,7 +36,7 @@ Afterwards = Callable[[], object]
 """Called once after the commit, however many rows name it. Must be quick, and use no database."""
 AT_ONCE: Final = 1_000
 """Rows of one statement: the server plans each as a whole."""
-_OUTDATED: Final = ("22", "42")
+_OUTDATED: Final = ("0A", "22", "42")
 """Classes of SQLSTATEs that a statement gives when its table is not what it was prepared for."""
 
 
@@ -113,24 +114,24 @@ class DeferredRows:
             statements = list(_statements(connection, by_target, prepare=prepare))
             _run(connection, b";".join([*statements, b"COMMIT"] if commit else statements))
         except psycopg.Error as error:
-            _doubt(connection, error)
+            doubt(connection, error)
             raise
 
 
 def _statements(
     connection: psycopg.Connection[Any], rows: Mapping[Target, Sequence[Row]], *, prepare: bool
 ) -> Iterator[bytes]:
-    literal = _literals(connection)
+    literal = literals(connection)
     for target, all_rows in rows.items():
         values = [b"(" + b",".join([literal(value) for value in row]) + b")" for row in all_rows]
         if prepare and len(values) == 1:
-            yield b"EXECUTE " + _prepared(connection, target) + values[0]
+            yield b"EXECUTE " + name_of(connection, _one_row(target)) + values[0]
             continue
         for start in range(0, len(values), AT_ONCE):
             yield _head(target) + b",".join(values[start : start + AT_ONCE])
 
 
-def _literals(connection: psycopg.Connection[Any]) -> Callable[[Any], bytes]:
+def literals(connection: psycopg.Connection[Any]) -> Callable[[Any], bytes]:
     """Return what writes a value as SQL: psycopg's own way, shorter for what rows consist of."""
     quoted = Escaping(connection.pgconn).escape_literal
 
@@ -138,6 +139,8 @@ def _literals(connection: psycopg.Connection[Any]) -> Callable[[Any], bytes]:
         kind = type(value)
         if kind is str:
             return bytes(quoted(value.encode()))
+        if kind is UUID:
+            return b"'%s'" % str(value).encode()
         if value is None:
             return b"NULL"
         return b"%d" % value if kind is int else bytes(Transformer(connection).as_literal(value))
@@ -151,7 +154,8 @@ class _Kept:
     __slots__ = ("doubtful", "names")
 
     def __init__(self) -> None:
-        self.names: dict[Target, bytes] = {}
+        self.names: dict[bytes, bytes] = {}
+        """Statement → its name."""
         self.doubtful = False
         """Drop them before the next use: a table may have changed."""
 
@@ -164,8 +168,8 @@ def forget(connection: psycopg.Connection[Any]) -> None:
     _kept.pop(connection, None)
 
 
-def _prepared(connection: psycopg.Connection[Any], target: Target) -> bytes:
-    """Return the name of the statement that inserts one row; the first time, have it prepared.
+def name_of(connection: psycopg.Connection[Any], statement: bytes) -> bytes:
+    """Return the name by which the server keeps `statement`; the first time, have it prepared.
 
     In a message of its own, so that it is known whether the server keeps it: that does not depend
     on how the transaction ends.
@@ -178,23 +182,22 @@ def _prepared(connection: psycopg.Connection[Any], target: Target) -> bytes:
             _run(connection, b"DEALLOCATE " + kept.names[known])
             del kept.names[known]
         kept.doubtful = False
-    name = kept.names.get(target)
+    name = kept.names.get(statement)
     if name is None:
-        head = _head(target)
-        name = b"deferred_" + sha256(head).hexdigest()[:24].encode()
-        places = b",".join([b"$%d" % place for place in range(1, len(target.columns) + 1)])
-        kept.names[target] = name
+        name = b"deferred_" + sha256(statement).hexdigest()[:24].encode()
+        kept.names[statement] = name
         try:
-            _run(connection, b"PREPARE " + name + b" AS " + head + b"(" + places + b")")
+            _run(connection, b"PREPARE " + name + b" AS " + statement)
         except psycopg.errors.DuplicatePreparedStatement:
             raise  # It is there already, and known from now on.
         except BaseException:
-            del kept.names[target]
+            del kept.names[statement]
             raise
     return name
 
 
-def _doubt(connection: psycopg.Connection[Any], error: psycopg.Error) -> None:
+def doubt(connection: psycopg.Connection[Any], error: psycopg.Error) -> None:
+    """Look at what a statement by name was refused for: what the server keeps may be outdated."""
     if isinstance(error, psycopg.errors.InvalidSqlStatementName):
         forget(connection)
     elif (error.sqlstate or "").startswith(_OUTDATED) and connection in _kept:
@@ -225,3 +228,9 @@ def _head(target: Target) -> bytes:
         sql.Identifier(target.table), sql.SQL(", ").join(map(sql.Identifier, target.columns))
     )
     return composed.as_bytes(None)
+
+
+@cache
+def _one_row(target: Target) -> bytes:
+    places = b",".join([b"$%d" % place for place in range(1, len(target.columns) + 1)])
+    return _head(target) + b"(" + places + b")"

@@ -60,8 +60,15 @@ def tables_are_emptied_soon():
         yield
 
 
+@pytest.fixture(scope="session")
+def what_lives_as_long_as_the_tests():
+    """Leave out of every later collection what was imported by now: nearly all there is."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="module", autouse=True)
-def what_a_module_leaves_open_is_found_at_its_end():
+def what_a_module_leaves_open_is_found_at_its_end(what_lives_as_long_as_the_tests):
     """Collect garbage: else the warning fails whoever runs when it happens to be collected."""
     yield
     gc.collect()

@@ -8,9 +8,11 @@ environment's variables name (tests write to them and empty caches) instead of s
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import pytest
 
@@ -22,13 +24,25 @@ SHAPES = {"all": ALL_SERVERS, "one": (PRIMARY, REDIS, MONGODB)}
 OURS = ("DATABASE_URL", "CACHE_STORAGE_POSTGRES_URL", "MONGO_URL", "REDIS_URL", "BROKER_URL")
 """Ends of variables that name servers: none may lead a test to somebody's data."""
 
+OF_A_MODULE = 10
+"""What a module costs beside its tests, in tests: its fixtures."""
 KEY = pytest.StashKey[ServerSet]()
 UNUSED = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --long."""
+    """Add --long and --share."""
     parser.addoption("--long", action="store_true", help="run the tests marked `long`, too")
+    parser.addoption(
+        "--share", type=_share, metavar="N/M", help="run the Nth of M shares, whole modules each"
+    )
+
+
+def _share(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no share: 1/2, 2/2 …")
+    return int(number), int(of)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -77,12 +91,32 @@ def _start(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long tests out unless they are asked for."""
-    if config.getoption("--long"):
-        return
-    long = [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=long)
-    items[:] = [item for item in items if item not in long]
+    """Leave out the long tests unless they are asked for, and the shares of other runs."""
+    left_out: list[pytest.Item] = []
+    if not config.getoption("--long"):
+        left_out += [item for item in items if item.get_closest_marker("long")]
+    share = config.getoption("--share")
+    if share is not None:
+        ours = modules_of_share(Counter(str(item.path) for item in items), *share)
+        left_out += [item for item in items if str(item.path) not in ours]
+    if left_out:
+        config.hook.pytest_deselected(items=list(dict.fromkeys(left_out)))
+        unwanted = set(left_out)
+        items[:] = [item for item in items if item not in unwanted]
+
+
+def modules_of_share(tests: Mapping[str, int], number: int, of: int) -> set[str]:
+    """Return the modules of the Nth share: each takes the largest module that is left, by turns.
+
+    :param tests: module → how many tests it has.
+    """
+    shares: list[set[str]] = [set() for _ in range(of)]
+    sizes = [0] * of
+    for module in sorted(tests, key=lambda module: (-tests[module], module)):
+        smallest = sizes.index(min(sizes))
+        shares[smallest].add(module)
+        sizes[smallest] += tests[module] + OF_A_MODULE
+    return shares[number - 1]
 
 
 def pytest_report_header(config: pytest.Config) -> Sequence[str]:

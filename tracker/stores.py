@@ -90,7 +90,8 @@ class MongoBoard:
         with mongo.database() as database:
             users = database["users"]
             counted = users.count_documents(wanted)
-            return counted - users.count_documents({"$and": [wanted, {"_id": one}]})
+            mine = users.find_one({"$and": [wanted, {"_id": one}]}, {"_id": 1})
+            return counted - (mine is not None)
 
 
 def points_of(ids: Iterable[UUID]) -> list[Scored]:

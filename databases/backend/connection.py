@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import cache
 from time import perf_counter
 from types import TracebackType
 from typing import Any, Protocol, Self, cast
@@ -12,15 +13,27 @@ from typing import Any, Protocol, Self, cast
 import psycopg
 from django.db.backends.postgresql import base as django_postgres
 from psycopg import errors, sql
-from psycopg.pq import ConnStatus
+from psycopg.adapt import AdaptersMap
+from psycopg.pq import ConnStatus, Format
 from psycopg.waiting import Ready
 
 from common.metrics import observe_query
 from databases.breaker import Breaker
 from databases.guards import harmless
 
+TIMESTAMPS = psycopg.adapters.get_loader(django_postgres.TIMESTAMPTZ_OID, Format.TEXT)
+"""The driver's own, in C: for a session in UTC it returns what Django's, in Python, does."""
 FIRST_DOUBT = 1.0
 """Seconds of silence after which a waiting statement has the server probed beside it."""
+
+
+@cache
+def with_quick_timestamps(template: AdaptersMap) -> AdaptersMap:
+    """Return Django's adapters for a session in UTC, but with the driver's timestamps."""
+    made = AdaptersMap(template)
+    if TIMESTAMPS is not None:
+        made.register_loader("timestamptz", TIMESTAMPS)
+    return made
 
 
 class Owner(Protocol):
@@ -36,7 +49,7 @@ class Owner(Protocol):
         """Take note of the SQL text and the server's command tag, after it ran."""
 
 
-class _Reporting:
+class Reporting:
     """A cursor that reports each statement to its connection's owner and to the metrics."""
 
     owner: Owner | None = None
@@ -83,7 +96,7 @@ class _Report:
 
     __slots__ = ("_cursor", "_many", "_query", "_started")
 
-    def __init__(self, cursor: _Reporting, query: Any, *, many: bool = False) -> None:
+    def __init__(self, cursor: Reporting, query: Any, *, many: bool = False) -> None:
         self._cursor = cursor
         self._query = query
         self._many = many
@@ -125,19 +138,19 @@ def _text_of(query: Any) -> str:
     return query.decode(errors="replace") if isinstance(query, bytes) else str(query)
 
 
-class Cursor(_Reporting, django_postgres.Cursor):
+class Cursor(Reporting, django_postgres.Cursor):
     """Django's cursor with client-side binding, reporting."""
 
 
-class ServerBindingCursor(_Reporting, django_postgres.ServerBindingCursor):
+class ServerBindingCursor(Reporting, django_postgres.ServerBindingCursor):
     """Django's cursor with server-side binding, reporting."""
 
 
-class NamedCursor(_Reporting, django_postgres.ServerSideCursor):
+class NamedCursor(Reporting, django_postgres.ServerSideCursor):
     """Django's cursor of `iterator()`, which stays on the server, reporting."""
 
 
-class NamedServerBindingCursor(_Reporting, psycopg.ServerCursor[Any]):
+class NamedServerBindingCursor(Reporting, psycopg.ServerCursor[Any]):
     """The same with server-side binding."""
 
 

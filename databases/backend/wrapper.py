@@ -8,6 +8,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC
 from typing import Any
 
 import psycopg
@@ -149,6 +150,8 @@ class WatchedWrapper(PostgresWrapper):
         parameters: dict[str, Any] = super().get_connection_params()
         server_side = self.settings_dict["OPTIONS"].get("server_side_binding") is True
         parameters["cursor_factory"] = ours.ServerBindingCursor if server_side else ours.Cursor
+        if self.timezone is UTC:
+            parameters["context"] = ours.with_quick_timestamps(parameters["context"])
         return parameters
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
@@ -221,7 +224,10 @@ class WatchedWrapper(PostgresWrapper):
 
     def create_cursor(self, name: str | None = None) -> Any:
         """Return a cursor that reports its statements to this wrapper."""
-        cursor = self._named_cursor(name) if name else super().create_cursor()
+        cursor = self._named_cursor(name) if name else self.connection.cursor()
+        loader = self.connection.adapters.get_loader(TIMESTAMPTZ_OID, Format.TEXT)
+        if loader is not ours.TIMESTAMPS and self.timezone != loader.timezone:
+            register_tzloader(self.timezone, cursor)
         if isinstance(cursor, _REPORTING):
             cursor.owner = self
         return cursor
@@ -230,13 +236,9 @@ class WatchedWrapper(PostgresWrapper):
         """Return a server-side cursor as Django's backend does, but one that reports."""
         server_side = self.settings_dict["OPTIONS"].get("server_side_binding") is True
         kind: Any = ours.NamedServerBindingCursor if server_side else ours.NamedCursor
-        cursor = kind(
+        return kind(
             self.connection, name=name, scrollable=False, withhold=self.connection.autocommit
         )
-        loader = self.connection.adapters.get_loader(TIMESTAMPTZ_OID, Format.TEXT)
-        if self.timezone != loader.timezone:
-            register_tzloader(self.timezone, cursor)
-        return cursor
 
     def _from_pool(self, breaker: Breaker) -> Any:
         """Wait for a pooled connection, but only as long as the server seems to be there.

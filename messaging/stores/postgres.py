@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connections
 
 from databases.placement import alias_of
+from databases.prepared import fetch_all
 from databases.stores import mongo
 from databases.transactions import atomic_for
 from messaging.models import DirectMessage
@@ -226,7 +227,7 @@ def _columns(states: Sequence[State], *, pending: bool) -> list[Any]:
 
 
 def _ask(sql: str, *parameters: Any) -> list[State]:
-    return [State(*row) for row in _rows(sql, *parameters)]
+    return list(map(State._make, fetch_all(APP, sql, parameters)))
 
 
 def _rows(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:

@@ -1,0 +1,86 @@
+"""Read with a statement that the server keeps prepared: parsed and, in time, planned only once.
+
+For the few statements that a site repeats all day and that take less time than their planning.
+Kept as `databases.deferred` keeps its own, and not by the driver, which would have the server
+forget all of them at every rollback. Behind a pooler that mixes sessions nothing is prepared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Self, cast
+
+import psycopg
+from django.db import DatabaseError, connections
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+
+from databases import deferred
+from databases.backend.connection import Reporting
+from databases.placement import alias_of
+
+
+def fetch_all(app_label: str, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Return the rows of a SELECT from the database where `app_label` lives.
+
+    :param sql: with `%s` for parameters, whose types PostgreSQL can tell from where they stand, and
+        no other percent signs.
+    :raises django.db.Error: as a cursor does.
+    """
+    wrapper: Any = connections[alias_of(app_label)]
+    try:
+        return _rows(wrapper, sql, parameters)
+    except DatabaseError as error:
+        outdated = isinstance(
+            error.__cause__, errors.InvalidSqlStatementName | errors.FeatureNotSupported
+        )
+        if not outdated or _in_transaction(wrapper):
+            raise
+    return _rows(wrapper, sql, parameters)  # which prepares anew
+
+
+def _rows(wrapper: Any, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    wrapper.ensure_connection()
+    if wrapper.settings_dict["POLYSTORE"]["pooler"]:
+        cursor = wrapper.cursor()
+    else:
+        by_name = ByName(wrapper.connection)
+        by_name.owner = wrapper
+        cursor = wrapper._prepare_cursor(by_name)
+    with cursor:
+        cursor.execute(sql, parameters)
+        return cast(list[tuple[Any, ...]], cursor.fetchall())
+
+
+def _in_transaction(wrapper: Any) -> bool:
+    status = wrapper.connection.info.transaction_status
+    return bool(wrapper.in_atomic_block) or status != TransactionStatus.IDLE
+
+
+class _Named(psycopg.Cursor[Any]):
+    """A cursor that runs every statement by its name."""
+
+    def execute(self, query: Any, params: Any = (), **_: Any) -> Self:
+        """Have the server run `query`, which it keeps or is told to keep."""
+        connection = self.connection
+        literal = deferred.literals(connection)
+        try:
+            name = deferred.name_of(connection, _numbered(query))
+            values = b",".join([literal(value) for value in params])
+            given = b"(" + values + b")" if params else b""
+            return super().execute(b"EXECUTE " + name + given, prepare=False)
+        except psycopg.Error as error:
+            deferred.doubt(connection, error)
+            raise
+
+
+class ByName(Reporting, _Named):
+    """The same, reporting the statement's text."""
+
+
+@cache
+def _numbered(sql: str) -> bytes:
+    """Return `sql` as PREPARE takes it: $1, $2 … for `%s`."""
+    first, *others = sql.split("%s")
+    return "".join([first, *(f"${n}{part}" for n, part in enumerate(others, 1))]).encode()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from outbox import upkeep
 from outbox.delivery import drain_once
 from outbox.models import DeadLetter, DeliveryState, OutboxEvent
 from tests.outbox.notes import dead, shown, waiting, write
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,6 +92,37 @@ def test_drain_delivers_here(notes) -> None:
     code, report = reported("drain", "--once")
     assert (code, report["events"]) == (0, 1)
     assert shown() == {"1": "a"}
+
+
+@pytest.fixture
+def own_signals():
+    """Put back the handlers that the command sets."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_drain_follow_delivers_what_comes_and_says_so_until_it_is_stopped(
+    notes, own_signals, ended_by
+) -> None:
+    def write_and_stop() -> None:
+        write("2", "b")
+        eventually(lambda: set(shown()) == {"1", "2"})
+        os.kill(os.getpid(), ended_by)
+        connection.close()
+
+    write("1", "a")
+    other = threading.Thread(target=write_and_stop)
+    other.start()
+    code, text = run("drain", "--follow", "--json")
+    other.join()
+
+    told = [json.loads(line) for line in text.splitlines()]
+    assert code == 0
+    assert {one["sink"] for one in told} == {"mongodb"}
+    assert sum(one["events"] for one in told) == 2
 
 
 def test_dead_lists_without_values(letters) -> None:

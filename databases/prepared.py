@@ -22,7 +22,7 @@ from databases.placement import alias_of
 
 
 def fetch_all(app_label: str, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the rows of a SELECT from the database where `app_label` lives.
+    """Return the rows of a SELECT from the database where `app_label` lives, as psycopg reads them.
 
     :param sql: with `%s` for parameters, whose types PostgreSQL can tell from where they stand, and
         no other percent signs.
@@ -69,7 +69,7 @@ class _Named(psycopg.Cursor[Any]):
             name = deferred.name_of(connection, _numbered(query))
             values = b",".join([literal(value) for value in params])
             given = b"(" + values + b")" if params else b""
-            return super().execute(b"EXECUTE " + name + given, prepare=False)
+            return super().execute(b"EXECUTE " + name + given, prepare=False, binary=True)
         except psycopg.Error as error:
             deferred.doubt(connection, error)
             raise

@@ -131,7 +131,7 @@ def measure_two_workers(bench: Bench) -> Figures:
                 "raw": lambda: drains.rate_of_raw(bench.collection, raw, count, entities=rows),
                 "ours": lambda: drains.rate_of_ours(bench.collection, ours, count, entities=rows),
             },
-            bench.rounds,
+            bench.rounds * 2,
         )
     print_rates("two workers", rates)
     return {

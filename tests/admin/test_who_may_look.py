@@ -85,7 +85,7 @@ def test_what_machines_write_can_be_looked_at_and_not_added_to(page: str) -> Non
 def test_every_list_opens_and_can_be_searched() -> None:
     client = signed_in(somebody_who_may_do_all())
 
-    for model in admin.site._registry:
+    for model in list(admin.site._registry):
         address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         assert client.get(address).status_code == 200, address
         assert client.get(address, {"q": "anything"}).status_code == 200, address
@@ -94,7 +94,7 @@ def test_every_list_opens_and_can_be_searched() -> None:
 def test_every_form_to_add_something_opens() -> None:
     client = signed_in(somebody_who_may_do_all())
 
-    for model in admin.site._registry:
+    for model in list(admin.site._registry):
         address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/add/"
         assert client.get(address).status_code in {200, 403}, address
 

@@ -71,8 +71,10 @@ class PostgresMessages:
     def older(self, room_id: UUID, *, than: UUID | None, limit: int) -> list[State]:
         """Return the newest messages of a room, or those older than an id, the newest first."""
         if than is None:
-            return _ask(f"{_OF_ROOM} {_NEWEST}", room_id, limit)
-        return _ask(f"{_OF_ROOM} AND id < %s {_NEWEST}", room_id, than, limit)
+            rows = fetch_all(APP, f"{_OF_ROOM} {_NEWEST}", (room_id, limit))
+        else:
+            rows = fetch_all(APP, f"{_OF_ROOM} AND id < %s {_NEWEST}", (room_id, than, limit))
+        return list(map(State._make, rows))
 
     def later(self, room_id: UUID, *, than: UUID, limit: int) -> list[State]:
         """Return the messages of a room with higher ids, rising."""
@@ -227,7 +229,7 @@ def _columns(states: Sequence[State], *, pending: bool) -> list[Any]:
 
 
 def _ask(sql: str, *parameters: Any) -> list[State]:
-    return list(map(State._make, fetch_all(APP, sql, parameters)))
+    return list(map(State._make, _rows(sql, *parameters)))
 
 
 def _rows(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:

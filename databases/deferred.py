@@ -210,7 +210,9 @@ def _run(connection: psycopg.Connection[Any], statements: bytes) -> None:
     Without a cursor: parameters, rows and their description cost more than a commit does.
     """
     if not connection.autocommit and connection.pgconn.transaction_status == IDLE:
-        statements = b"BEGIN;" + statements
+        # Nothing ran yet: a cursor begins the transaction, with the isolation that was asked for.
+        psycopg.Cursor(connection).execute(statements, prepare=False)
+        return
     with connection.lock:
         connection.wait(_sent(connection.pgconn, statements))
 

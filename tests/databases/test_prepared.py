@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 
+import psycopg
 import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -117,3 +118,13 @@ def test_statements_are_seen_by_whoever_counts_queries() -> None:
 def test_errors_are_django_s() -> None:
     with pytest.raises(DatabaseError):
         fetch_all(APP, "SELECT 1 FROM tests_no_such_table WHERE 1 = %s", (1,))
+
+
+def test_a_transaction_that_begins_with_it_is_as_strict_as_the_connection_says() -> None:
+    connection.connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+    with transaction.atomic():
+        rows()
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW transaction_isolation")
+            assert cursor.fetchone() == ("serializable",)
+    connection.connection.close()

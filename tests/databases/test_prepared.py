@@ -120,11 +120,19 @@ def test_errors_are_django_s() -> None:
         fetch_all(APP, "SELECT 1 FROM tests_no_such_table WHERE 1 = %s", (1,))
 
 
+@pytest.fixture
+def serializable():
+    """Have the connection in hand begin its transactions so."""
+    asked = connection.connection
+    before, asked.isolation_level = asked.isolation_level, psycopg.IsolationLevel.SERIALIZABLE
+    yield
+    asked.isolation_level = before
+
+
+@pytest.mark.usefixtures("serializable")
 def test_a_transaction_that_begins_with_it_is_as_strict_as_the_connection_says() -> None:
-    connection.connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
     with transaction.atomic():
         rows()
         with connection.cursor() as cursor:
             cursor.execute("SHOW transaction_isolation")
             assert cursor.fetchone() == ("serializable",)
-    connection.connection.close()

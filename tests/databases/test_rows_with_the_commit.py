@@ -68,11 +68,11 @@ def end_the_connection() -> None:
 
 
 def names() -> list[str]:
-    """Return the statements that the server keeps for rows like these."""
+    """Return the statements that the server keeps for rows of `PLAIN`."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT name FROM pg_prepared_statements"
-            f" WHERE name LIKE 'deferred_%' AND statement LIKE '%{TABLE}%'"
+            "SELECT name FROM pg_prepared_statements WHERE name LIKE 'deferred_%' AND"
+            f""" statement LIKE '%{TABLE}" ("id", "text")%'"""
         )
         return [row[0] for row in cursor.fetchall()]
 

@@ -3,7 +3,7 @@
 Both are walked in step by id, so that memory holds one range of each, whatever there is. Of each
 message its rank and a hash of what people see of it are compared, of each range a hash of these: a
 range whose hashes are the same is done; of any other each message that differs is looked at again
-before it counts: what a writer is just bringing is no difference.
+(`messaging.services.suspects`) before it counts: what a writer is just bringing is no difference.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import datetime as dt
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -22,6 +22,7 @@ from databases.placement import alias_of
 from databases.stores import mongo
 from messaging.models import Reconciliation
 from messaging.services.catching_up import bring_to_mongodb
+from messaging.services.suspects import AT_ONCE, SECONDS, Pair, Suspects
 from messaging.stores.mongodb import MongoMessages
 from messaging.stores.postgres import APP, PostgresMessages
 from messaging.stores.states import (
@@ -30,16 +31,10 @@ from messaging.stores.states import (
     floor_of,
     is_sound,
     milliseconds_of,
-    print_of,
 )
 
 IDS: Final = 5_000
 """Ids of one range, of each store."""
-AT_ONCE: Final = 500
-"""Messages that are looked at as a whole."""
-SECONDS: Final = 30.0
-LOOK_AGAIN: Final = 0.5
-"""Seconds after which an id that differs is looked at again."""
 RATE: Final = 50_000
 """Messages a second, at most: the site has to serve meanwhile."""
 KEPT: Final = dt.timedelta(days=30)
@@ -133,32 +128,36 @@ class _Walk:
     repair: bool
     rate: int
     found: Callable[[Difference], None]
+    suspects: Suspects = field(default_factory=Suspects)
     begun: float = field(default_factory=time.monotonic)
 
     def ranges(self) -> None:
         """Compare what is behind the last note, or was written since."""
         after = UUID(self.run.after) if self.run.after else _first_of(self.scope)
         for number, (rows, documents, last) in enumerate(_ranges(after, self.scope)):
-            self._take(_compared(rows, documents, repair=self.repair))
+            if _digest(rows) != _digest(documents):
+                self.suspects.add(_differing(dict(rows), dict(documents)))
+            noting = last is None or number % NOTE_EVERY == NOTE_EVERY - 1
+            self._take(to_the_end=noting)
             self._count(max(len(rows), len(documents)))
-            if last is not None and number % NOTE_EVERY == NOTE_EVERY - 1:
+            if noting and last is not None:
                 _note(self.run, self.report, after=str(last))
 
     def changes(self, since: dt.datetime) -> None:
         """Compare what is older, and was changed since."""
-        for some in _changed_in_postgres(since, self.scope):
-            self._take(_looked_at(some, repair=self.repair))
-            self._count(len(some))
-        for some in _changed_in_mongodb_alone(since, self.scope):
-            self._take(_looked_at(some, repair=self.repair))
-            self._count(len(some))
+        for changed in (_changed_in_postgres, _changed_in_mongodb_alone):
+            for some in changed(since, self.scope):
+                self.suspects.add(some)
+                self._take()
+                self._count(len(some))
 
-    def _take(self, differences: Iterable[Difference]) -> None:
-        for difference in differences:
-            self.report.differences += 1
-            self.report.mended += difference.mended
-            self.report.kinds[difference.kind] += 1
-            self.found(difference)
+    def _take(self, *, to_the_end: bool = False) -> None:
+        for settled in self.suspects.settled(to_the_end=to_the_end):
+            for difference in _differences(settled, repair=self.repair):
+                self.report.differences += 1
+                self.report.mended += difference.mended
+                self.report.kinds[difference.kind] += 1
+                self.found(difference)
 
     def _count(self, compared: int) -> None:
         self.report.compared += compared
@@ -226,14 +225,6 @@ def _upto(found: Prints, last: UUID) -> Prints:
     return [one for one in found if one[0] <= last]
 
 
-def _compared(rows: Prints, documents: Prints, *, repair: bool) -> Iterator[Difference]:
-    if _digest(rows) == _digest(documents):
-        return
-    suspects = _differing(dict(rows), dict(documents))
-    for begin in range(0, len(suspects), AT_ONCE):
-        yield from _looked_at(suspects[begin : begin + AT_ONCE], repair=repair)
-
-
 def _digest(found: Prints) -> bytes:
     made = hashlib.blake2b(digest_size=16)
     for key, mark in found:
@@ -248,19 +239,12 @@ def _differing(rows: dict[UUID, str], documents: dict[UUID, str]) -> list[UUID]:
     )
 
 
-def _looked_at(ids: Sequence[UUID], *, repair: bool) -> Iterator[Difference]:
-    """Compare these; what differs, look at again after a moment, and mend what still does."""
-    behind, front = PostgresMessages(), MongoMessages(timeout=SECONDS)
-    ids = _unlike(ids, behind.states_of(ids), front.states_of(ids))
-    if not ids:
-        return
-    time.sleep(LOOK_AGAIN)
-    rows, documents = behind.states_of(ids), front.states_of(ids)
+def _differences(settled: Mapping[UUID, Pair], *, repair: bool) -> Iterator[Difference]:
+    """Tell what is wrong with each of these, and mend it."""
     to_mongodb: list[UUID] = []
     to_postgresql: list[State] = []
     kinds: dict[UUID, str] = {}
-    for key in _unlike(ids, rows, documents):
-        row, document = rows.get(key), documents.get(key)
+    for key, (row, document) in settled.items():
         if row is not None and (document is None or _is_right(row, document)):
             to_mongodb.append(key)
             kinds[key] = _kind(row, document, "mongodb", "postgresql")
@@ -268,20 +252,12 @@ def _looked_at(ids: Sequence[UUID], *, repair: bool) -> Iterator[Difference]:
             to_postgresql.append(document)
             kinds[key] = _kind(document, row, "postgresql", "mongodb")
     if repair:
+        behind, front = PostgresMessages(), MongoMessages(timeout=SECONDS)
         bring_to_mongodb(to_mongodb)
         behind.replace(to_postgresql)
         front.copied(to_postgresql)
     for key, kind in kinds.items():
         yield Difference(id=key, kind=kind, mended=repair)
-
-
-def _unlike(
-    ids: Sequence[UUID], rows: Mapping[UUID, State], documents: Mapping[UUID, State]
-) -> list[UUID]:
-    def mark(found: State | None) -> str:
-        return print_of(found) if found is not None else ""
-
-    return [key for key in ids if mark(rows.get(key)) != mark(documents.get(key))]
 
 
 def _is_right(row: State, document: State) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 from io import StringIO
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -14,7 +16,7 @@ from django.utils import timezone
 from databases.stores import mongo
 from messaging import tasks
 from messaging.models import DirectMessage, Reconciliation
-from messaging.services import reconciling
+from messaging.services import reconciling, suspects
 from messaging.services.messages import edit_message, post_message
 from messaging.services.reconciling import Scope, reconcile
 from messaging.stores.mongodb import MongoMessages
@@ -25,6 +27,7 @@ from tests.messaging.world import at_once, in_mongodb, in_postgres, opened
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=databases_of("messaging"))
 MESSAGES = 60
+LOOK_AGAIN = suspects.LOOK_AGAIN
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def ids(ann, conversation):
 @pytest.fixture(autouse=True)
 def small_ranges(monkeypatch):
     monkeypatch.setattr(reconciling, "IDS", 7)
-    monkeypatch.setattr(reconciling, "LOOK_AGAIN", 0.01)
+    monkeypatch.setattr(suspects, "LOOK_AGAIN", 0.01)
 
 
 def plant(ids: list[UUID]) -> dict[UUID, str]:
@@ -211,7 +214,48 @@ def test_a_run_that_was_ended_goes_on(ids) -> None:
     assert Reconciliation.objects.get().ended_at is not None
 
 
-def test_writers_meanwhile_are_no_difference(ann, conversation, ids) -> None:
+@pytest.fixture
+def edits_in_mongodb(ids, monkeypatch):
+    """Return what has the next looks at one message each find another state, in MongoDB alone."""
+    looks: list[None] = []
+
+    def edit(_seconds: float) -> None:
+        if looks:
+            looks.pop()
+            (state,) = MongoMessages().states_of(ids[:1]).values()
+            edited = state.edited(content=str(len(looks)), file_url="", version=next_version())
+            MongoMessages().put([edited])
+
+    def begin(number: int) -> None:
+        looks.extend([None] * number)
+        edit(0)
+
+    monkeypatch.setattr(suspects, "LOOK_AGAIN", 60.0)
+    monkeypatch.setattr(suspects, "time", SimpleNamespace(monotonic=time.monotonic, sleep=edit))
+    return begin
+
+
+def test_what_changes_from_look_to_look_is_left_to_its_writers(edits_in_mongodb, ids) -> None:
+    edits_in_mongodb(100)
+
+    report = reconcile(scope=Scope(), at=timezone.now(), rate=0)
+
+    assert report.differences == 0
+    assert MongoMessages().states_of(ids[:1]) != PostgresMessages().states_of(ids[:1])
+
+
+def test_what_changes_no_more_is_mended_as_it_is_then(edits_in_mongodb, ids) -> None:
+    edits_in_mongodb(4)
+
+    report = reconcile(scope=Scope(), at=timezone.now(), rate=0)
+
+    assert (report.differences, report.mended) == (1, 1)
+    assert PostgresMessages().states_of(ids[:1])[ids[0]].content == "0"
+
+
+def test_writers_meanwhile_are_no_difference(ann, conversation, ids, monkeypatch) -> None:
+    monkeypatch.setattr(suspects, "LOOK_AGAIN", LOOK_AGAIN)
+
     def write() -> None:
         for number in range(20):
             posted = post_message(

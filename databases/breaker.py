@@ -81,6 +81,8 @@ class Breaker:
     :param probe: returns when the store answers and raises when it does not; it must keep a
         deadline of its own.
     :param on_recovery: called when the breaker closes again, before callers are let through.
+    :param patient: a caller may wait for a probe's answer. Not where callers are served from
+        elsewhere meanwhile, or where even a refusal takes its time.
     """
 
     def __init__(
@@ -89,11 +91,13 @@ class Breaker:
         *,
         probe: Callable[[], None],
         on_recovery: Callable[[], None] = lambda: None,
+        patient: bool = True,
     ) -> None:
         """Start closed."""
         self.store = store
         self._probe = probe
         self._on_recovery = on_recovery
+        self._patient = patient
         self._opened = 0
         self._refused = 0
         self._since = timezone.now()
@@ -169,6 +173,10 @@ class Breaker:
         rare, self._called_at = now - self._called_at > RARE, now
         if self.silent:
             return False  # nobody waits for silence; the probe that is under way hears its end
+        if not self._patient:
+            if now - self._probed_at > RARE:
+                self._nudged.set()
+            return False
         if rare:
             return self._answers_a_new_probe(now)
         age = now - self._probed_at

@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
+
+from tests.running_site import Site
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
@@ -23,6 +32,9 @@ document.addEventListener("securitypolicyviolation", (event) => {
   console.error(`policy: ${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}`);
 });
 """
+
+
+ADDRESS, PASSWORD = "browser@example.org", "only-for-this-test-run"
 
 
 @contextmanager
@@ -47,6 +59,30 @@ def a_page(
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     return context, page, said
+
+
+def let_an_operator_in(site: Site) -> None:
+    """Have an administrator whom `signed_in` can sign in."""
+    site.manage(
+        *("ensure_development_admin", "--email", ADDRESS),
+        DEBUG="true",
+        DEVELOPMENT_ADMIN_PASSWORD=PASSWORD,
+    )
+    site.manage("outbox", "drain", "--once")
+
+
+@contextmanager
+def signed_in(browser: Browser, site: Site, viewport: ViewportSize) -> Iterator[Page]:
+    """Yield the first page that an operator sees; whatever the console says is a failure."""
+    context, page, said = a_page(browser, site.url(""), viewport)
+    page.goto("/tracker/")
+    page.get_by_label("E-mail address").fill(ADDRESS)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page).to_have_title("Today – Polystore")
+    yield page
+    context.close()
+    assert said == []
 
 
 def too_wide(page: Page) -> int:

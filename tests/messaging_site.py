@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -62,6 +64,16 @@ class MessagingSite(Site):
         self.manage("ensure_mongo_indexes")
         self.processes = {"worker": self.worker(), "beat": self.beat()}
         self.talk_anew()
+
+    @contextmanager
+    def serving(self) -> Iterator[Self]:
+        """Set it up, and leave nothing of it behind."""
+        try:
+            self.set_up()
+            yield self
+        finally:
+            self.stop()
+            self.forget()
 
     def talk_anew(self) -> None:
         """Have new people in a new conversation, which MongoDB knows of."""

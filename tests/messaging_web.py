@@ -103,15 +103,3 @@ def contents(answer: httpx.Response) -> list[Any]:
     """Return what the messages of a page say, in its order."""
     assert answer.status_code == 200, answer.text
     return [message["content"] for message in answer.json()["items"]]
-
-
-@contextmanager
-def a_chat(servers: ServerSet) -> Iterator[ChatSite]:
-    """Yield a site that serves; nothing of it is left behind."""
-    made = ChatSite(servers)
-    try:
-        made.set_up()
-        yield made
-    finally:
-        made.stop()
-        made.forget()

@@ -30,6 +30,9 @@ STORE = "mongodb"
 LONGEST_BUILD = 3_600.0
 """Seconds that all indexes may take: of a collection that is large already, each takes minutes."""
 PROBE_SECONDS = 0.8
+_SHARE_OF_A_CALL = 0.9
+"""The driver's part of MONGO_TIMEOUT_MS: it looks for a server in steps of half a second, and must
+not begin another one just before the end."""
 DEFAULT_DATABASE = "polystore"
 _OTHER_OPTIONS = 85
 """MongoDB's code for an index that is there with other options."""
@@ -128,6 +131,18 @@ def ping(*, timeout: float = PROBE_SECONDS) -> None:
         raise
 
 
+def _require_a_server() -> None:
+    """Spare a request the driver's wait where the driver knows already that nobody would serve it.
+
+    :raises pymongo.errors.ServerSelectionTimeoutError: when there is none.
+    """
+    known = client().topology_description
+    servers = known.server_descriptions().values()
+    was_asked = any(one.error is not None or one.is_server_type_known for one in servers)
+    if was_asked and not known.has_readable_server(client().read_preference):
+        raise ServerSelectionTimeoutError("No server is known to serve.")
+
+
 def _is_silence(error: PyMongoError) -> bool:
     """Tell a server that does not answer from one that refuses: the driver waits for both."""
     if not error.timeout:
@@ -138,7 +153,8 @@ def _is_silence(error: PyMongoError) -> bool:
 
 def breaker() -> Breaker:
     """Return MongoDB's breaker."""
-    return register(Breaker(STORE, probe=ping))
+    # The driver takes half a second to find that nobody is there, and PostgreSQL serves meanwhile.
+    return register(Breaker(STORE, probe=ping, patient=False))
 
 
 @contextmanager
@@ -155,7 +171,10 @@ def database(*, timeout: float | None = None) -> Iterator[Database[Document]]:
     guard.require()
     chosen = client().get_default_database(DEFAULT_DATABASE)
     try:
-        with pymongo.timeout(settings.MONGO_TIMEOUT_MS / 1000 if timeout is None else timeout):
+        if timeout is None:
+            _require_a_server()
+        bound = settings.MONGO_TIMEOUT_MS / 1000 * _SHARE_OF_A_CALL
+        with pymongo.timeout(bound if timeout is None else timeout):
             yield chosen
     except (ServerSelectionTimeoutError, NetworkTimeout, AutoReconnect) as error:
         guard.failed(type(error).__name__, silent=_is_silence(error))

@@ -12,6 +12,7 @@ import pytest
 from databases.breaker import (
     LONGEST_PAUSE,
     QUICK,
+    RARE,
     AliasUnavailable,
     Breaker,
     BreakerState,
@@ -200,6 +201,26 @@ def test_a_child_made_by_fork_starts_closed_and_can_probe(breaker, store):
     _, status = os.waitpid(pid, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_callers_who_are_served_from_elsewhere_never_wait_and_are_let_in_soon(store):
+    breaker = Breaker("with-a-fallback", probe=store.probe, patient=False)
+    store.up = False
+    breaker.failed("refused")
+    eventually(lambda: store.asked >= 2)
+    store.slow.clear()
+    longest = 0.0
+    for _ in range(4):
+        time.sleep(RARE * 1.5)  # callers who come rarely
+        begun = time.perf_counter()
+        with pytest.raises(AliasUnavailable):
+            breaker.require()
+        longest = max(longest, time.perf_counter() - begun)
+    store.up = True
+    store.slow.set()
+
+    assert longest < 0.02
+    eventually(lambda: not breaker.is_open)
 
 
 def test_a_store_that_refuses_slowly_is_asked_again_soon_while_callers_come_by():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from threading import Event
+from uuid import UUID
 
 import pytest
 from django.test import override_settings
@@ -34,6 +36,22 @@ def count(operation: str, served_by: str) -> float:
 def pause(seconds: float) -> None:
     """Let time pass: a caller is rare only after some."""
     Event().wait(seconds)
+
+
+def reading(room: UUID) -> Callable[[], float]:
+    """Return what reads a page through the door, and returns the seconds that it took."""
+    store, behind = MongoMessages(), PostgresMessages()
+
+    def read() -> float:
+        begun = time.monotonic()
+        with_mongo_fallback(
+            lambda: store.older(room, than=None, limit=50),
+            lambda: behind.older(room, than=None, limit=50),
+            "A_TEST",
+        )
+        return time.monotonic() - begun
+
+    return read
 
 
 def test_mongodb_answers_and_is_counted() -> None:
@@ -82,18 +100,7 @@ def test_without_mongodb_postgresql_serves_and_nothing_is_degraded(url) -> None:
 def test_a_hanging_mongodb_costs_the_first_half_a_second_and_the_next_nothing(
     servers, ann, ben
 ) -> None:
-    room = opened(ann, ben)
-    store, behind = MongoMessages(), PostgresMessages()
-
-    def read() -> float:
-        begun = time.monotonic()
-        with_mongo_fallback(
-            lambda: store.older(room, than=None, limit=50),
-            lambda: behind.older(room, than=None, limit=50),
-            "A_TEST",
-        )
-        return time.monotonic() - begun
-
+    read = reading(opened(ann, ben))
     read()
     servers.pause("mongodb")
     first = read()
@@ -110,6 +117,25 @@ def test_a_hanging_mongodb_costs_the_first_half_a_second_and_the_next_nothing(
     assert sorted(rare)[3] < RARE_WAIT / 2
     servers.resume("mongodb")
     eventually(lambda: not mongo.breaker().is_open)
+
+
+@pytest.mark.outage
+def test_a_mongodb_that_is_gone_costs_nobody_but_the_first(servers, ann, ben) -> None:
+    read = reading(opened(ann, ben))
+    read()
+    servers.kill("mongodb")
+    first = read()
+    crowd = sorted(read() for _ in range(50))
+    rare = []
+    for _ in range(7):
+        pause(2 * RARE)
+        rare.append(read())
+    servers.start("mongodb")
+    eventually(lambda: not mongo.breaker().is_open)
+
+    assert first < 0.6
+    assert crowd[48] < 0.05
+    assert sorted(rare)[3] < 0.05
 
 
 @pytest.mark.outage

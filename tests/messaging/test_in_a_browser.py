@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browsing import DESK, PHONE, a_page, chromium, needs_chromium, too_wide
-from tests.messaging_web import ChatSite, Talk, a_chat
+from tests.messaging_web import ChatSite, Talk
 from tests.waiting import eventually
 
 pytestmark = [*needs_chromium, pytest.mark.timeout(240)]
@@ -20,7 +20,7 @@ SOON = 30_000
 
 @pytest.fixture(scope="module")
 def chat(servers_of_the_session) -> Iterator[ChatSite]:
-    with a_chat(servers_of_the_session) as made:
+    with ChatSite(servers_of_the_session).serving() as made:
         yield made
 
 

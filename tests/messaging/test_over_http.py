@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from common.ids import uuid7
-from tests.messaging_web import ChatSite, a_chat, contents
+from tests.messaging_web import ChatSite, contents
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.outage, pytest.mark.timeout(240)]
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.outage, pytest.mark.timeout(240)]
 
 @pytest.fixture(scope="module")
 def chat(servers_of_the_session) -> Iterator[ChatSite]:
-    with a_chat(servers_of_the_session) as made:
+    with ChatSite(servers_of_the_session).serving() as made:
         yield made
 
 

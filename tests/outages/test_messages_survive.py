@@ -23,13 +23,8 @@ MANY_SEEDS = tuple(range(2, 53))
 @pytest.fixture(scope="module")
 def site(servers_of_the_session):
     """Yield a site with worker and beat."""
-    made = MessagingSite(servers_of_the_session)
-    try:
-        made.set_up()
+    with MessagingSite(servers_of_the_session).serving() as made:
         yield made
-    finally:
-        made.stop()
-        made.forget()
 
 
 class Happening:

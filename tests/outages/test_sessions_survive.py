@@ -6,10 +6,13 @@ without the primary.
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from contextlib import suppress
 
+import psycopg
 import pytest
 import redis
 
@@ -57,17 +60,17 @@ def redis_hangs(storm: Storm, servers: ServerSet) -> None:
 
 
 def the_primary_is_killed(storm: Storm, servers: ServerSet) -> None:
-    servers.kill("primary")
-    with storm.primary_away():
+    with storm.primary_away(
+        by=lambda: servers.kill("primary"), back=lambda: servers.start("primary")
+    ):
         away_for(storm.chance)
-    servers.start("primary")
 
 
 def the_primary_restarts(storm: Storm, servers: ServerSet) -> None:
-    servers.stop("primary")
-    with storm.primary_away():
+    with storm.primary_away(
+        by=lambda: servers.stop("primary"), back=lambda: servers.start("primary")
+    ):
         away_for(storm.chance)
-    servers.start("primary")
 
 
 def the_primary_hangs(storm: Storm, servers: ServerSet) -> None:
@@ -77,12 +80,13 @@ def the_primary_hangs(storm: Storm, servers: ServerSet) -> None:
 
 
 def both_are_killed(storm: Storm, servers: ServerSet) -> None:
-    servers.kill("primary")
-    with storm.primary_away():
+    def start() -> None:
+        for server in storm.chance.sample(("redis", "primary"), 2):
+            servers.start(server)
+
+    with storm.primary_away(by=lambda: servers.kill("primary"), back=start):
         servers.kill("redis")
         away_for(storm.chance)
-    for server in storm.chance.sample(("redis", "primary"), 2):
-        servers.start(server)
 
 
 FAULTS = (
@@ -167,6 +171,22 @@ class TestWithoutThePrimary:
         eventually(lambda: site.ask_all(*person.cookies) == {200}, seconds=10)
 
 
+def test_an_end_that_the_primary_told_nobody_before_it_was_killed_counts_once_it_is_back(
+    site, servers
+) -> None:
+    """While it is away, nobody can know: docs/adr/0017."""
+    [person] = site.people(1)
+    _vouched_for(site, person.cookies[0])
+    for process in _listeners(site):
+        os.kill(process, signal.SIGSTOP)  # they tell the site's processes nothing any more
+    site.sql("DELETE FROM accounts_session WHERE user_id = %s", person.id)
+    servers.kill("primary")
+    eventually(lambda: site.ask_all(*person.cookies) == {200})
+
+    servers.start("primary")
+    assert site.accepted_for(*person.cookies) < BOUND
+
+
 @pytest.mark.parametrize("way", ["kill", "pause"])
 def test_without_redis_an_end_is_seen_within_a_second(way, site, servers) -> None:
     people = site.people(5)
@@ -194,6 +214,16 @@ def test_a_process_that_cannot_hear_the_primary_does_not_believe_its_memory(site
         assert site.ask(person.cookies[0])[0] == 200
     site.sql("DELETE FROM accounts_session WHERE user_id = %s", person.id)
     assert site.accepted_for(*person.cookies) < BOUND
+
+
+def _listeners(site: SessionSite) -> list[int]:
+    """Return the processes of the primary that tell the site's processes of ended sessions."""
+    with psycopg.connect(site.database_url, autocommit=True) as connection:
+        rows = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE (query LIKE 'LISTEN%' OR query = 'SELECT 1')"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        ).fetchall()
+    return [pid for (pid,) in rows]
 
 
 def _vouched_for(site: SessionSite, cookie: str) -> None:

@@ -7,11 +7,18 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browsing import DESK, PHONE, a_page, chromium, needs_chromium, too_wide
+from tests.browsing import (
+    DESK,
+    PHONE,
+    chromium,
+    let_an_operator_in,
+    needs_chromium,
+    signed_in,
+    too_wide,
+)
 from tests.waiting import eventually
 
 pytestmark = needs_chromium
-ADDRESS, PASSWORD = "browser@example.org", "only-for-this-test-run"
 PAGES = ("", "leaderboard", "leaderboard?period=friends", "friends", "search?q=an", "analytics")
 
 
@@ -19,12 +26,7 @@ PAGES = ("", "leaderboard", "leaderboard?period=friends", "friends", "search?q=a
 def seeded(site):
     """Return the running site with invented people, and somebody who can sign in."""
     site.manage("seed_tracker", "--users", "30", "--todos", "300", "--yes-in-production")
-    site.manage(
-        *("ensure_development_admin", "--email", ADDRESS),
-        DEBUG="true",
-        DEVELOPMENT_ADMIN_PASSWORD=PASSWORD,
-    )
-    site.manage("outbox", "drain", "--once")
+    let_an_operator_in(site)
     return site
 
 
@@ -37,15 +39,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
 def page(request, browser, seeded) -> Iterator[Page]:
     """Sign in; whatever the console says is a failure."""
-    context, opened, said = a_page(browser, seeded.url(""), request.param)
-    opened.goto("/tracker/")
-    opened.get_by_label("E-mail address").fill(ADDRESS)
-    opened.get_by_label("Password").fill(PASSWORD)
-    opened.get_by_role("button", name="Sign in").click()
-    expect(opened).to_have_title("Today – Polystore")
-    yield opened
-    context.close()
-    assert said == []
+    with signed_in(browser, seeded, request.param) as opened:
+        yield opened
 
 
 def test_every_page_fits_and_is_quiet(page: Page) -> None:

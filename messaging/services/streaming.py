@@ -143,6 +143,8 @@ class Hub:
         self._looking: tuple[asyncio.Task[None], ...] = ()
         self._ready = asyncio.Event()
         self._names: dict[UUID, tuple[float, str]] = {}
+        self._asking: dict[UUID, asyncio.Task[str]] = {}
+        """For a name, on behalf of all who wait for it."""
         self._told: dict[UUID, str] = {}
         """What was announced of late, by id."""
 
@@ -207,13 +209,26 @@ class Hub:
     async def _name_of(self, user_id: UUID) -> str:
         at, name = self._names.get(user_id, (0.0, ""))
         if not name or time.monotonic() - at > NAMES_SECONDS:
-            with suppress(PolystoreError):
-                found = await in_thread(lambda: names_of([user_id]))
-                name = found.get(user_id, NOBODY)
-                if len(self._names) > 10_000:
-                    self._names.clear()
-                self._names[user_id] = time.monotonic(), name
+            asking = self._asking.get(user_id)
+            if asking is None:
+                asking = self._asking[user_id] = asyncio.create_task(self._ask_name(user_id))
+            # The others in the room wait for the same answer, whoever of them goes away meanwhile.
+            name = await asyncio.shield(asking) or name
         return name or NOBODY
+
+    async def _ask_name(self, user_id: UUID) -> str:
+        """Return the name, or nothing while no store says it."""
+        try:
+            found = await in_thread(lambda: names_of([user_id]))
+        except PolystoreError:
+            return ""
+        finally:
+            del self._asking[user_id]
+        name = found.get(user_id, NOBODY)
+        if len(self._names) > MOST_REMEMBERED:
+            self._names.clear()
+        self._names[user_id] = time.monotonic(), name
+        return name
 
     def _leave(self, watcher: _Watcher) -> None:
         room = self._rooms.get(watcher.standing.room_id, set())

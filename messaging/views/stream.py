@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -21,9 +22,11 @@ from common.errors import PolystoreError
 from common.failures import MethodNotAllowed
 from common.http import problem
 from messaging.queries.rooms import standing_of
+from messaging.queries.standing import Kind as RoomKind
 from messaging.queries.standing import Standing
 from messaging.schemas.shown import message_answer
 from messaging.services.streaming import Change, Seen, hub, in_thread
+from messaging.stores.states import State
 from messaging.views.sign_in import SignIn
 
 ACCESS: Final = Access(kind=Kind.SIGNED_IN, scope=Scope.MESSAGES_READ)
@@ -97,9 +100,14 @@ def _event(change: Change, standing: Standing) -> bytes:
         return f"event: alive\nid: {change.id}\ndata: {{}}\n\n".encode()
     state = change.state
     kind = "deleted" if state.deleted else "edited" if _was_edited(change) else "message"
-    answer = message_answer(state, standing.kind, name=change.name)
-    data = answer.model_dump_json(by_alias=True)
+    data = _data(state, standing.kind, change.name)
     return f"event: {kind}\nid: {change.id}\ndata: {data}\n\n".encode()
+
+
+@lru_cache(maxsize=64)
+def _data(state: State, kind: RoomKind, name: str) -> str:
+    """Return a message as JSON: made once for all who stream its room."""
+    return message_answer(state, kind, name=name).model_dump_json(by_alias=True)
 
 
 def _was_edited(change: Change) -> bool:

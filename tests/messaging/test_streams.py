@@ -252,6 +252,33 @@ def test_news_of_somebody_who_stays_signed_in_end_nothing(streams, ann, ben, mon
     assert stream.next() == ("message", "still there")
 
 
+def test_all_who_stream_a_room_wait_for_one_question_about_its_author(
+    streams, ann, ben, monkeypatch
+) -> None:
+    asked: list[Any] = []
+    names_of = streaming.names_of
+    more = threading.Event()
+
+    def noted(ids: Any) -> Any:
+        asked.append(ids)
+        more.wait(5)
+        return names_of(ids)
+
+    monkeypatch.setattr(streaming, "names_of", noted)
+    room = opened(ann, ben)
+    several = [streams(room, ben).opened() for _ in range(6)]
+
+    post(ann, room, "to all")
+    eventually(lambda: asked)
+    post(ann, room, "another")
+    more.set()
+
+    for one in several:
+        assert one.next() == ("message", "to all")
+        assert one.next() == ("message", "another")
+    assert asked == [[ann.pk]]
+
+
 def test_the_other_processes_send_callers_there(as_ann, room) -> None:
     path = room.replace("messages", "stream")
 

@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, Strict, model_validator
+from pydantic import BaseModel, Field, Strict, model_validator
 
 from common.schemas import AnswerSchema, WireSchema
 
@@ -244,7 +244,7 @@ class RefreshBody(WireSchema):
 # Batches ----------------------------------------------------------------------------------------
 
 
-class BatchPoint(WireSchema):
+class BatchPoint(BaseModel):
     """One of many points, or of many addresses."""
 
     lat: Annotated[float, Strict()] | None = None

@@ -7,9 +7,10 @@ forget all of them at every rollback. Behind a pooler that mixes sessions nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Self, cast
+from typing import Any, Final, Self, cast
 
 import psycopg
 from django.db import DatabaseError, connections
@@ -20,12 +21,15 @@ from databases import deferred
 from databases.backend.connection import Reporting
 from databases.placement import alias_of
 
+Parameters = Sequence[Any] | Mapping[str, Any]
+_PLACE: Final = re.compile(r"%(?:\((?P<name>\w+)\))?s")
 
-def fetch_all(app_label: str, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+
+def fetch_all(app_label: str, sql: str, parameters: Parameters) -> list[tuple[Any, ...]]:
     """Return the rows of a SELECT from the database where `app_label` lives, as psycopg reads them.
 
-    :param sql: with `%s` for parameters, whose types PostgreSQL can tell from where they stand, and
-        no other percent signs.
+    :param sql: with `%s` or `%(name)s` for parameters, whose types PostgreSQL can tell from where
+        they stand, and no other percent signs.
     :raises django.db.Error: as a cursor does.
     """
     wrapper: Any = connections[alias_of(app_label)]
@@ -40,7 +44,7 @@ def fetch_all(app_label: str, sql: str, parameters: Sequence[Any]) -> list[tuple
     return _rows(wrapper, sql, parameters)  # which prepares anew
 
 
-def _rows(wrapper: Any, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _rows(wrapper: Any, sql: str, parameters: Parameters) -> list[tuple[Any, ...]]:
     wrapper.ensure_connection()
     if wrapper.settings_dict["POLYSTORE"]["pooler"]:
         cursor = wrapper.cursor()
@@ -66,9 +70,11 @@ class _Named(psycopg.Cursor[Any]):
         connection = self.connection
         literal = deferred.literals(connection)
         try:
-            name = deferred.name_of(connection, _numbered(query))
-            values = b",".join([literal(value) for value in params])
-            given = b"(" + values + b")" if params else b""
+            statement, names = _numbered(query)
+            name = deferred.name_of(connection, statement)
+            places = [params[one] for one in names] if names else params
+            values = b",".join([literal(value) for value in places])
+            given = b"(" + values + b")" if places else b""
             return super().execute(b"EXECUTE " + name + given, prepare=False, binary=True)
         except psycopg.Error as error:
             deferred.doubt(connection, error)
@@ -80,7 +86,13 @@ class ByName(Reporting, _Named):
 
 
 @cache
-def _numbered(sql: str) -> bytes:
-    """Return `sql` as PREPARE takes it: $1, $2 … for `%s`."""
-    first, *others = sql.split("%s")
-    return "".join([first, *(f"${n}{part}" for n, part in enumerate(others, 1))]).encode()
+def _numbered(sql: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return `sql` as PREPARE takes it, with $1, $2 …, and the names that these have, if any."""
+    numbers: dict[str, int] = {}
+
+    def number(place: re.Match[str]) -> str:
+        name = place["name"] or f"%{len(numbers)}"
+        return f"${numbers.setdefault(name, len(numbers) + 1)}"
+
+    statement = _PLACE.sub(number, sql).encode()
+    return statement, tuple(name for name in numbers if not name.startswith("%"))

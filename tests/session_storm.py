@@ -118,13 +118,14 @@ class Storm:
         assert set(said) <= EXPECTED, said
         assert said[200] > 20, said
         let_in = [
-            asked.begun - asked.held.ended
+            f"{asked.begun:.3f}, {asked.begun - asked.held.ended:.3f} s after its end"
+            f" {'by SQL' if asked.held.by_sql else 'by itself'} at {asked.held.ended:.3f}"
             for asked in self.asked
             if asked.status == 200
             and asked.held.ended is not None
             and asked.begun > self._believed_until(asked.held, asked.held.ended)
         ]
-        assert not let_in, f"accepted so many seconds after their end: {let_in}"
+        assert not let_in, f"accepted at {let_in}; the primary failed at {self._failing}"
         sent_away = [
             asked
             for asked in self.asked

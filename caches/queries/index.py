@@ -29,7 +29,7 @@ from caches.queries.answers import (
 )
 from caches.queries.packing import unpack_many
 from caches.queries.points import Point
-from caches.queries.states import HALF_TURN
+from caches.queries.states import HALF_TURN, near_the_states
 
 _AT_ONCE: Final = 1000
 """Rows that are unpacked at once: their bytes are gone before the next ones come."""
@@ -39,6 +39,8 @@ _COLUMNS: Final = 7208
 _ROWS: Final = 3601
 _MOST_PLANS: Final = 64
 _NOTHING: Final[list[int]] = []
+_IN_KANSAS: Final = Point(lat=39.0, lon=-98.0)
+_AT_SEA: Final = Point(lat=0.0, lon=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +110,11 @@ class ZoneIndex:
             else:
                 found.areas.append(self.misses[entry - len(self.zone_of)])
 
-    def findings(self, lons: NDArray[np.float64], lats: NDArray[np.float64]) -> list[Finding]:
-        """Return what this version holds at each of many points, asked at once."""
-        found = [Finding(self.version, {}, []) for _ in range(len(lons))]
+    def findings(
+        self, lons: NDArray[np.float64], lats: NDArray[np.float64]
+    ) -> Mapping[int, Finding]:
+        """Return what this version holds at which of many points, asked at once."""
+        found: dict[int, Finding] = {}
         asked = np.arange(len(lons))
         twice = np.abs(lons) == HALF_TURN
         numbers = np.concatenate((asked, asked[twice]))
@@ -119,7 +123,10 @@ class ZoneIndex:
         inputs, entries = self.find(points, predicate="intersects")
         for asked_as, entry in zip(inputs.tolist(), entries.tolist(), strict=True):
             number = int(numbers[asked_as])
-            self.note(found[number], (entry,), lon=float(sides[asked_as]), lat=float(lats[number]))
+            finding = found.get(number)
+            if finding is None:
+                finding = found[number] = Finding(self.version, {}, [])
+            self.note(finding, (entry,), lon=float(sides[asked_as]), lat=float(lats[number]))
         return found
 
     def parts_of(self, geoid: str) -> list[BaseGeometry]:
@@ -138,8 +145,21 @@ class Plan:
     """Which indexes are asked about a day, and what it means that none holds a point."""
 
     asked: tuple[ZoneIndex, ...]
-    miss: Answer | None
-    """None where that depends on the point."""
+    near: Answer
+    """In or near the states."""
+    abroad: Answer
+
+    def conclude(self, point: Point, as_of: dt.date, findings: Sequence[Finding | None]) -> Answer:
+        """Return the answer from what each of the indexes holds at a point."""
+        if any(findings):
+            told = [
+                finding or Finding(index.version, {}, [])
+                for index, finding in zip(self.asked, findings, strict=True)
+            ]
+            return conclude(point, as_of, told)
+        if self.near is self.abroad or near_the_states(lon=point.lon, lat=point.lat):
+            return self.near
+        return self.abroad
 
 
 class Indexes(tuple[ZoneIndex, ...]):  # noqa: SLOT001 - it keeps its plans in its dictionary
@@ -159,28 +179,16 @@ class Indexes(tuple[ZoneIndex, ...]):  # noqa: SLOT001 - it keeps its plans in i
 
 
 def _plan(asked: Sequence[ZoneIndex], as_of: dt.date) -> Plan:
-    depends = any(
-        index.version.miss is Miss.UNKNOWN and not index.version.is_sample for index in asked
-    )
     nothing = [Finding(index.version, {}, []) for index in asked]
-    miss = None if depends else conclude(Point(lat=0.0, lon=0.0), as_of, nothing)
-    return Plan(tuple(asked), miss)
+    near, abroad = (conclude(point, as_of, nothing) for point in (_IN_KANSAS, _AT_SEA))
+    return Plan(tuple(asked), near, near if near == abroad else abroad)
 
 
 def look_up(indexes: Indexes, point: Point, as_of: dt.date, program: str | None = None) -> Answer:
     """Return whether `point` lies in a zone that is in force on the day `as_of`."""
     plan = indexes.plan(as_of, program)
     findings = [index.finding(point.lon, point.lat) for index in plan.asked]
-    if plan.miss is not None and not any(findings):
-        return plan.miss
-    return conclude(
-        point,
-        as_of,
-        [
-            finding or Finding(index.version, {}, [])
-            for index, finding in zip(plan.asked, findings, strict=True)
-        ],
-    )
+    return plan.conclude(point, as_of, findings)
 
 
 def look_up_many(
@@ -189,9 +197,12 @@ def look_up_many(
     """Return the answer for each point; the tree is asked once for all."""
     lons = np.array([point.lon for point in points], dtype=np.float64)
     lats = np.array([point.lat for point in points], dtype=np.float64)
-    columns = [index.findings(lons, lats) for index in asked_of(indexes, as_of, program)]
-    rows = zip(*columns, strict=True) if columns else ((),) * len(points)
-    return [conclude(point, as_of, findings) for point, findings in zip(points, rows, strict=True)]
+    plan = indexes.plan(as_of, program)
+    columns = [index.findings(lons, lats) for index in plan.asked]
+    return [
+        plan.conclude(point, as_of, [column.get(number) for column in columns])
+        for number, point in enumerate(points)
+    ]
 
 
 def asked_of(indexes: Indexes, as_of: dt.date, program: str | None) -> list[ZoneIndex]:

@@ -7,7 +7,7 @@ swapped coordinates and points abroad, and to bound what is not known about a st
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -115,19 +115,35 @@ STATES: Mapping[str, State] = MappingProxyType(
 
 def near_the_states(*, lon: float, lat: float) -> bool:
     """Tell whether a point lies in or near the box of any state or territory."""
-    if (math.floor(lon), math.floor(lat)) in _INSIDE:
-        return True
-    return any(state.near(lon=lon, lat=lat, margin=NEAR_DEGREES) for state in STATES.values())
+    cell = math.floor(lon), math.floor(lat)
+    return cell in _INSIDE or any(
+        state.near(lon=lon, lat=lat, margin=NEAR_DEGREES) for state in _TOUCHED.get(cell, ())
+    )
 
 
-def _cells_inside(state: State) -> Iterator[tuple[int, int]]:
-    """Yield the lower left corners of the whole degrees that lie in a state's widened box."""
-    for lon in range(math.ceil(state.west - NEAR_DEGREES), math.floor(state.east + NEAR_DEGREES)):
-        for lat in range(
-            math.ceil(state.south - NEAR_DEGREES), math.floor(state.north + NEAR_DEGREES)
-        ):
+def _cells(state: State, *, whole: bool) -> Iterator[tuple[int, int]]:
+    """Yield the lower left corners of the whole degrees that lie in, or touch, a widened box."""
+    low, high = (math.ceil, 0) if whole else (math.floor, 1)
+    west, south = low(state.west - NEAR_DEGREES), low(state.south - NEAR_DEGREES)
+    east, north = state.east + NEAR_DEGREES, state.north + NEAR_DEGREES
+    for lon in range(west, math.floor(east) + high):
+        for lat in range(south, math.floor(north) + high):
             yield (lon + 360 if lon < -HALF_TURN else lon), lat
+            if lon == -HALF_TURN and west < lon:
+                yield 180, lat
 
 
-_INSIDE = frozenset(cell for state in STATES.values() for cell in _cells_inside(state))
+_INSIDE = frozenset(cell for state in STATES.values() for cell in _cells(state, whole=True))
 """Most points that are asked about lie in one of these: one look instead of one per state."""
+
+
+def _touched() -> Mapping[tuple[int, int], Sequence[State]]:
+    """Return whose boxes may hold some of a cell."""
+    found: dict[tuple[int, int], list[State]] = {}
+    for state in STATES.values():
+        for cell in _cells(state, whole=False):
+            found.setdefault(cell, []).append(state)
+    return found
+
+
+_TOUCHED = _touched()

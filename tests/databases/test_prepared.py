@@ -54,6 +54,13 @@ def test_rows_are_those_of_a_cursor_and_one_statement_is_kept() -> None:
     assert kept() == 1
 
 
+def test_parameters_may_have_names_and_stand_in_several_places() -> None:
+    sql = "SELECT number FROM tests_kept WHERE id = %(key)s AND number < %(top)s AND id = %(key)s"
+    for top, found in ((5, [(1,)]), (1, [])) * 2:
+        assert fetch_all(APP, sql, {"top": top, "key": KEY}) == found
+    assert kept() == 1
+
+
 def test_a_rollback_leaves_what_is_kept() -> None:
     rows()
     with pytest.raises(ValueError, match="no"), transaction.atomic():

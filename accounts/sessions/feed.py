@@ -54,6 +54,9 @@ class _Ear:
         self.heard = float("-inf")
         self.times = 0
         """How often it began to listen."""
+        self.listens = False
+        self.missed = float("-inf")
+        """When it last knew the primary to answer while it could not hear it."""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -87,11 +90,15 @@ class _Ear:
         memory.begin_anew()
         self.times += 1
         wire = _Wire(connection)
-        while True:
-            sent = time.monotonic()
-            wire.ask(until=sent + ANSWER_SECONDS)
-            self.heard = sent
-            wire.hear(until=sent + BEAT_SECONDS)
+        self.listens = True
+        try:
+            while True:
+                sent = time.monotonic()
+                wire.ask(until=sent + ANSWER_SECONDS)
+                self.heard = sent
+                wire.hear(until=sent + BEAT_SECONDS)
+        finally:
+            self.listens = False
 
 
 class _Wire:
@@ -152,6 +159,17 @@ def keep_listening() -> None:
 def is_live() -> bool:
     """Tell whether this process hears of everything: what it remembers counts."""
     return time.monotonic() - _ear.heard < BELIEVED_SECONDS
+
+
+def note_an_answer() -> None:
+    """Note that the primary answers: where this process does not hear it, ends may pass by."""
+    if not (_ear.listens and is_live()):
+        _ear.missed = time.monotonic()
+
+
+def may_have_missed(moment: float) -> bool:
+    """Tell whether an end may have passed by this process after a `time.monotonic()`."""
+    return _ear.missed > moment
 
 
 def heard_until() -> float:

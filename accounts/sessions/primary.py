@@ -21,9 +21,10 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from accounts.models import Session, User
+from accounts.sessions import feed
 from accounts.sessions.entries import USER_FIELDS, Entry
 from databases.backend.wrapper import breaker_of
-from databases.breaker import Breaker
+from databases.breaker import Breaker, BreakerState, listen
 
 _COLUMNS: Final = ("id", "user_id", "data", "version", "expires_at", "last_seen_at")
 _OF_USER: Final = (*USER_FIELDS, "password")
@@ -38,6 +39,14 @@ def alias() -> str:
 def breaker() -> Breaker:
     """Return what this process knows of whether the primary answers."""
     return breaker_of(connections[alias()].settings_dict)
+
+
+def _note_recovery(state: BreakerState) -> None:
+    if not state.open and state.store == breaker().store:
+        feed.note_an_answer()
+
+
+listen(_note_recovery)
 
 
 def rows() -> Any:

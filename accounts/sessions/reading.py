@@ -67,6 +67,7 @@ def _find(key_hash: str, *, seen: int, decoder: SessionBase) -> Entry | None:
             raise
         READS.labels("redis alone").inc()
         return kept.entry
+    feed.note_an_answer()
     READS.labels("primary").inc()
     if entry is not None and entry.lasting:
         remembered = memory.put(entry, begun=begun)
@@ -91,12 +92,15 @@ def _redis_knows(answer: Answer) -> bool:
 
     Somebody else hears the primary, or nobody can end sessions now: it refuses connections, or
     nobody has got an answer for a while. A process that has only run out of connections, or
-    of patience, knows neither.
+    of patience, knows neither; one that saw the primary serve after anybody last heard of ends
+    knows that Redis may lack some.
     """
     if _untold(answer):
         return False
     if answer.unheard < KNOWN_SECONDS:
         return True
+    if feed.may_have_missed(answer.begun - answer.unheard):
+        return False
     breaker = primary.breaker()
     return breaker.is_open and (not breaker.silent or answer.unheard > GONE_SECONDS)
 

@@ -1,8 +1,9 @@
 """One web process's worth of callers, for test_geocoding_processes: started with `python -m`.
 
 Reads one JSON line (URL of the geocoders, addresses, callers), says "ready", waits for a line, and
-has the callers ask at once. Until it is told that the provider answers (a second line) it makes
-queries of its own on the same small pool. Prints one JSON line.
+has the callers ask at once, and says "waiting" when all of them do. Until it is told that the
+provider answers (a second line) it makes queries of its own on the same small pool. Prints one JSON
+line.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ def main() -> None:
 
     from caches.models import Dataset
     from caches.services.geocoding.addresses import address_of
-    from caches.services.geocoding.answering import geocode
+    from caches.services.geocoding.answering import _flights, geocode
     from common.errors import PolystoreError
     from tests.caches.geocoders import settings_for
+    from tests.waiting import eventually
 
     asked = json.loads(sys.stdin.readline())
     using = router.db_for_write(Dataset)
@@ -64,6 +66,8 @@ def main() -> None:
         sys.stdin.readline()
         for thread in threads:
             thread.start()
+        eventually(lambda: _flights.callers() == asked["callers"])
+        print("waiting", flush=True)  # noqa: T201 - the test reads it
         sys.stdin.readline()
         answers.set()
         for thread in threads:

@@ -91,6 +91,7 @@ def test_eighty_callers_of_four_processes_make_eight_questions_for_eight_address
         for process in processes:
             assert hear(process) == "ready\n"
         all_say(processes, "go")
+        assert {hear(process) for process in processes} == {"waiting\n"}
         eventually(lambda: world.waiting == 8)
         # The provider is silent until others have made their queries: nobody holds a connection.
         eventually(lambda: GeocodeLease.objects.count() == 8)
@@ -127,6 +128,7 @@ def test_a_process_that_is_killed_in_its_question_is_followed_by_another() -> No
         dying.kill()
         dying.wait()
         eventually(lambda: len(world.asked) == 2)
+        assert hear(living) == "waiting\n"
         world.open.set()
         say(living, "on")
         told = json.loads(hear(living))
@@ -144,12 +146,13 @@ def test_a_provider_that_fails_is_not_stormed_by_those_who_waited() -> None:
         for process in processes:
             assert hear(process) == "ready\n"
         all_say(processes, "go")
+        assert {hear(process) for process in processes} == {"waiting\n"}
         eventually(lambda: world.waiting == 8)
         all_say(processes, "on")
         world.open.set()
         told = [json.loads(hear(process)) for process in processes]
         asked: Any = Counter(world.of("census"))
     assert {code for one in told for code in one["found"]} == {"caches.geocoders_unavailable"}
-    # Whoever was still on the way when the first question ended may ask once more.
+    # The process that does not hold the lease may learn of it too late, and ask once more.
     assert max(asked.values()) <= 2
     assert not Geocode.objects.exists()

@@ -10,9 +10,10 @@ import pytest
 import redis as driver
 from django.conf import settings
 
-from accounts.sessions import reading, vouching
+from accounts.sessions import feed, primary, reading, vouching
 from accounts.sessions.entries import Entry, sealed
 from accounts.sessions.memory import EVERYTHING, NEWS_SECONDS, Memory
+from databases.breaker import Breaker
 
 KEY, USER = "a" * 64, "01a1fef2-99e2-712f-854e-c9e041271ec5"
 
@@ -187,6 +188,26 @@ class TestAlone:
     def test_it_is_not_believed_while_nobody_hears_and_nothing_says_that_it_is_down(self) -> None:
         assert not self.alone(heard_seconds_ago=2)
         assert not self.alone(heard_seconds_ago=60)
+
+    def test_while_the_primary_is_down_it_is_believed_unless_ends_may_have_passed_by(
+        self, monkeypatch
+    ) -> None:
+        down = Breaker("down", probe=feed.is_live)
+        down.is_open = True
+        monkeypatch.setattr(primary, "breaker", lambda: down)
+        monkeypatch.setattr(feed, "_ear", feed._Ear())  # which hears nothing
+        assert self.alone(heard_seconds_ago=2)
+
+        feed.note_an_answer()  # it was back in between
+        assert not self.alone(heard_seconds_ago=2)
+        assert self.alone(heard_seconds_ago=0.1), "somebody else hears it"
+
+    def test_what_the_process_heard_itself_did_not_pass_by(self, monkeypatch) -> None:
+        ear = feed._Ear()
+        ear.listens, ear.heard = True, time.monotonic()
+        monkeypatch.setattr(feed, "_ear", ear)
+        feed.note_an_answer()
+        assert not feed.may_have_missed(time.monotonic() - 60)
 
 
 class TestThoseWhoListen:

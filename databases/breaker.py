@@ -110,6 +110,8 @@ class Breaker:
         self.silent = False
         """True while the server accepts connections and never answers (SIGSTOP, a cut cable):
         then statements that wait for it are given up too."""
+        self.opened_at = float("-inf")
+        """`time.monotonic()`"""
         self._reason = ""
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -254,6 +256,7 @@ class Breaker:
         self._since = timezone.now()
         self._opened += is_open
         if is_open:
+            self.opened_at = time.monotonic()
             logger.error("database.breaker.opened", extra={"store": self.store, "reason": reason})
         else:
             logger.warning("database.breaker.closed", extra={"store": self.store})

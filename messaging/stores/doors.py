@@ -8,6 +8,7 @@ would roll back MongoDB would keep.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +23,11 @@ from databases.breaker import AliasUnavailable
 from databases.fallback import is_outage
 from databases.placement import alias_of
 from databases.stores import mongo
-from databases.transactions import TransactionHeldOpen, open_transactions
+from databases.transactions import (
+    TransactionHeldOpen,
+    give_connections_back,
+    open_transactions,
+)
 from messaging.stores.mongodb import MongoMessages
 from messaging.stores.postgres import APP, PostgresMessages
 
@@ -32,6 +37,8 @@ T = TypeVar("T")
 
 POSTGRES: Final = "default"
 MOST_COUNTED: Final = 10_000
+WRITERS_FINISH: Final = 0.4
+"""Seconds after MongoDB refused in which whoever wrote a message just before copies it."""
 CALLS: Final = Counter(
     "polystore_messaging_calls",
     "Calls of the stores of direct messages, by who served them.",
@@ -83,6 +90,9 @@ class Synced(Generic[T]):
 def with_mongo_fallback(primary: Callable[[], T], fallback: Callable[[], T], operation: str) -> T:
     """Return what MongoDB answers, or PostgreSQL while MongoDB does not.
 
+    Whoever comes right after MongoDB refused waits until what others have just been shown from it
+    is in PostgreSQL, too.
+
     :param primary: asks MongoDB.
     :param fallback: gives the same answer from PostgreSQL.
     :param operation: its name in logs and metrics: `ROOM_MESSAGES_GET_DM`.
@@ -97,6 +107,7 @@ def with_mongo_fallback(primary: Callable[[], T], fallback: Callable[[], T], ope
             if not mongo_is_away(error):
                 raise
             _note_mongo(operation, error)
+            _let_writers_finish()
         else:
             CALLS.labels(operation, "mongodb").inc()
             return answer
@@ -238,6 +249,16 @@ def _note_mongo(operation: str, error: Exception) -> None:
         known = breaker.get(mongo.STORE)
         if known is not None:
             known.suspect(type(error).__name__)
+
+
+def _let_writers_finish() -> None:
+    """Wait for what writers had in hand when MongoDB went away: it was shown, and is on its way to
+    PostgreSQL."""
+    known = breaker.get(mongo.STORE)
+    left = known.opened_at + WRITERS_FINISH - time.monotonic() if known is not None else 0.0
+    if known is not None and not known.silent and left > 0:
+        give_connections_back()
+        time.sleep(left)
 
 
 def _note_postgres(operation: str, error: Exception) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Timer
 from uuid import UUID
 
 import pytest
@@ -13,6 +13,8 @@ from django.test import override_settings
 from databases.breaker import RARE, RARE_WAIT
 from databases.stores import mongo
 from databases.transactions import TransactionHeldOpen, atomic_for
+from messaging.models import DirectMessage
+from messaging.services.messages import post_message
 from messaging.stores import (
     BothStoresDown,
     check_database_health,
@@ -22,6 +24,7 @@ from messaging.stores import (
 from messaging.stores.doors import CALLS, Mode
 from messaging.stores.mongodb import MongoMessages
 from messaging.stores.postgres import PostgresMessages
+from messaging.stores.states import State
 from tests.homes import databases_of
 from tests.messaging.world import opened
 from tests.waiting import eventually
@@ -136,6 +139,32 @@ def test_a_mongodb_that_is_gone_costs_nobody_but_the_first(servers, ann, ben) ->
     assert first < 0.6
     assert crowd[48] < 0.05
     assert sorted(rare)[3] < 0.05
+
+
+@pytest.mark.outage
+def test_what_a_writer_has_in_hand_when_mongodb_goes_away_stays_shown(servers, ann, ben) -> None:
+    room = opened(ann, ben)
+    store, behind = MongoMessages(), PostgresMessages()
+    posted = post_message(user_id=ann.pk, room_id=room, content="just now", key=None).state
+    # As if its writer had yet to copy it.
+    DirectMessage.objects.using("default").filter(id=posted.id).delete()
+
+    def shown() -> list[State]:
+        return with_mongo_fallback(
+            lambda: store.older(room, than=None, limit=50),
+            lambda: behind.older(room, than=None, limit=50),
+            "A_TEST",
+        )
+
+    assert shown() == [posted]
+    servers.kill("mongodb")
+    writer = Timer(0.1, behind.put, [[posted]])
+    writer.start()
+    assert shown() == [posted]
+
+    writer.join()
+    servers.start("mongodb")
+    eventually(lambda: not mongo.breaker().is_open)
 
 
 @pytest.mark.outage

@@ -101,13 +101,14 @@ def with_mongo_fallback(primary: Callable[[], T], fallback: Callable[[], T], ope
     """
     _refuse_transactions(operation)
     if mongo.configured():
+        begun = time.monotonic()
         try:
             answer = primary()
         except Exception as error:
             if not mongo_is_away(error):
                 raise
             _note_mongo(operation, error)
-            _let_writers_finish()
+            _let_writers_finish(begun)
         else:
             CALLS.labels(operation, "mongodb").inc()
             return answer
@@ -251,12 +252,17 @@ def _note_mongo(operation: str, error: Exception) -> None:
             known.suspect(type(error).__name__)
 
 
-def _let_writers_finish() -> None:
+def _let_writers_finish(begun: float) -> None:
     """Wait for what writers had in hand when MongoDB went away: it was shown, and is on its way to
-    PostgreSQL."""
+    PostgreSQL.
+
+    :param begun: when MongoDB was asked; whoever waited for it has waited for them, too.
+    """
     known = breaker.get(mongo.STORE)
-    left = known.opened_at + WRITERS_FINISH - time.monotonic() if known is not None else 0.0
-    if known is not None and not known.silent and left > 0:
+    if known is None or known.silent:
+        return
+    left = min(known.opened_at, begun) + WRITERS_FINISH - time.monotonic()
+    if left > 0:
         give_connections_back()
         time.sleep(left)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -22,6 +23,8 @@ from outbox.recording import record_event
 
 APP: Final = "messaging"
 AGGREGATE: Final = "direct_message"
+_as_state: Final = partial(tuple.__new__, State)
+"""`State._make` without its Python, which took a twentieth of a page: rows have its columns."""
 _TABLE: Final = DirectMessage._meta.db_table
 _COLUMNS: Final = (
     "id, conversation_id, member_id, author_id, content, file_url, deleted, created_at, updated_at,"
@@ -74,7 +77,7 @@ class PostgresMessages:
             rows = fetch_all(APP, f"{_OF_ROOM} {_NEWEST}", (room_id, limit))
         else:
             rows = fetch_all(APP, f"{_OF_ROOM} AND id < %s {_NEWEST}", (room_id, than, limit))
-        return list(map(State._make, rows))
+        return list(map(_as_state, rows))
 
     def later(self, room_id: UUID, *, than: UUID, limit: int) -> list[State]:
         """Return the messages of a room with higher ids, rising."""
@@ -229,7 +232,7 @@ def _columns(states: Sequence[State], *, pending: bool) -> list[Any]:
 
 
 def _ask(sql: str, *parameters: Any) -> list[State]:
-    return list(map(State._make, _rows(sql, *parameters)))
+    return list(map(_as_state, _rows(sql, *parameters)))
 
 
 def _rows(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:

@@ -24,6 +24,7 @@ from common.ids import uuid7
 from config.asgi import application
 from databases.backend.wrapper import open_pools
 from databases.stores import redis
+from messaging.queries.rooms import names_of
 from messaging.services import streaming
 from messaging.services.messages import delete_message, edit_message, post_message
 from messaging.services.rooms import remove_from_conversation
@@ -256,7 +257,6 @@ def test_all_who_stream_a_room_wait_for_one_question_about_its_author(
     streams, ann, ben, monkeypatch
 ) -> None:
     asked: list[Any] = []
-    names_of = streaming.names_of
     more = threading.Event()
 
     def noted(ids: Any) -> Any:

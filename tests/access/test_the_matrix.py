@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib import admin
 from django.test import Client
 from django.urls import get_resolver
 from django.urls.resolvers import URLResolver
@@ -25,6 +24,7 @@ from tests.access.expectations import (
     PAGES,
     PARAMETERS,
 )
+from tests.admin_site import registered
 from tests.homes import databases_of
 
 pytestmark = pytest.mark.django_db(
@@ -89,7 +89,7 @@ def test_every_page_has_a_row() -> None:
 
 
 def test_every_model_of_the_admin_has_a_row() -> None:
-    assert {model._meta.label_lower for model in admin.site._registry} == set(ADMIN)
+    assert {model._meta.label_lower for model in registered()} == set(ADMIN)
 
 
 def test_the_api_has_no_page_that_its_document_leaves_out() -> None:

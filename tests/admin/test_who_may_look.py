@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import pytest
-from django.conf import settings
-from django.contrib import admin
-from django.db.models import Model
 from django.test import Client
 
 from databases.aliases import Alias
+from tests.admin_site import registered
 from tests.homes import databases_of
 from tests.people import (
     PASSWORD,
@@ -84,12 +80,6 @@ def test_what_machines_write_can_be_looked_at_and_not_added_to(page: str) -> Non
     assert client.get(f"/admin/{page}/").status_code == 200
     assert client.get(f"/admin/{page}/add/").status_code == 403
     assert client.post(f"/admin/{page}/add/", {}).status_code == 403
-
-
-def registered() -> list[type[Model]]:
-    """Return the models that the admin shows: the site's addresses leave some of Django's out."""
-    import_module(settings.ROOT_URLCONF)
-    return list(admin.site._registry)
 
 
 def test_every_list_opens_and_can_be_searched() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import starmap
 from typing import Final
 
-from outbox.delivery.floor import SEQUENCE, SNAPSHOT, Floor
+from outbox.delivery.floor import SEQUENCE, XMIN, XMIN_AND_NUMBER, Floor
 from outbox.delivery.outcome import Claimed
 from outbox.delivery.session import Session
 from outbox.events import MONGODB
@@ -129,6 +129,10 @@ class Claims:
 
     def _sample(self, now: float) -> None:
         self._sampled = now
-        sequence, snapshot = self._session.run_both(SEQUENCE, SNAPSHOT)
-        xmax, xmin = snapshot[0]
-        self._floor.note(last_id=sequence[0][0], xmax=xmax, xmin=xmin, now=now)
+        statement = XMIN_AND_NUMBER if self._floor.wants_a_number(now) else XMIN
+        [[last_id]], [[xmin, number]] = self._session.run_both(SEQUENCE, statement)
+        self._floor.note(
+            last_id=last_id, xmin=xmin, number=number, asked=now, answered=time.monotonic()
+        )
+        if not self._floor.value:
+            self._floors.clear()

@@ -66,18 +66,19 @@ def tell_again(
 
 
 def horizon() -> Callable[[], bool]:
-    """Return a function that tells whether every transaction that is open now has ended."""
+    """Return a function that tells whether every writer that is open now has ended."""
     connection = connections[alias_of(APP)]
     if connection.vendor != "postgresql":
         return lambda: True
 
-    def ask(end: str) -> int:
+    def ask(what: str) -> int:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT pg_snapshot_{end}(pg_current_snapshot())::text::bigint")
+            cursor.execute(f"SELECT {what}::text::bigint")
             return int(cursor.fetchone()[0])
 
-    upper = ask("xmax")
-    return lambda: ask("xmin") >= upper
+    # A number of our own: a snapshot's xmax leaves out what is open beyond the last that ended.
+    number = ask("pg_current_xact_id()")
+    return lambda: ask("pg_snapshot_xmin(pg_current_snapshot())") >= number
 
 
 def settled(

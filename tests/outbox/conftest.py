@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from django.db import connection
 
@@ -18,6 +19,16 @@ def nobody(monkeypatch):
     monkeypatch.setattr(registry, "_registry", registry._Registry())
     # Indexes are declared for good: those of one test are not for the next.
     monkeypatch.setattr(mongo, "_indexes", list(mongo._indexes))
+
+
+@pytest.fixture
+def elsewhere(transactional_db):
+    """Yield a connection of somebody else."""
+    parameters = connection.get_connection_params()
+    kept = {name: parameters[name] for name in ("dbname", "user", "host", "port", "password")
+            if parameters.get(name)}  # fmt: skip
+    with psycopg.connect(**kept) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ from outbox.models import DeadLetter, OutboxEvent, ProjectionState, Verification
 from outbox.recording import record_event
 from outbox.registry import Projection, subscribe
 from outbox.verification import Options, Report, ranges, run, verify
+from outbox.verification.repair import horizon
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -308,6 +309,19 @@ class TestARepair:
         assert (report.recorded, report.repaired) == (4, 0)
         assert OutboxEvent.objects.filter(type="note.repaired").count() == 4
         assert "later" in report.notes[0]
+
+    @pytest.mark.parametrize("newer", [False, True])
+    def test_waits_for_whoever_writes_now_and_not_for_who_comes_later(
+        self, elsewhere, newer
+    ) -> None:
+        elsewhere.execute("SELECT pg_current_xact_id()")
+        if newer:
+            connection.cursor().execute("SELECT pg_current_xact_id()")
+        passed = horizon()
+        assert not passed()
+        elsewhere.commit()
+        elsewhere.execute("SELECT pg_current_xact_id()")
+        assert passed()
 
 
 def _drain_until(stop: threading.Event) -> None:

@@ -39,7 +39,8 @@ ADDRESS, PASSWORD = "browser@example.org", "only-for-this-test-run"
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Run a Chromium."""
+    """Run a Chromium, and wait patiently for what its pages shall show."""
+    expect.set_options(timeout=20_000)
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:

@@ -102,3 +102,12 @@ def session_site(servers_of_the_session):
     """Run processes that remember sessions; tests end sessions and stop servers under them."""
     with sessions.session_site(servers_of_the_session.environment()) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Run a Chromium for a module's tests: in between, its event loop would be in others' way."""
+    from tests.browsing import chromium
+
+    with chromium() as made:
+        yield made

@@ -9,20 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browsing import DESK, PHONE, a_page, chromium, needs_chromium, too_wide
+from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
 
 pytestmark = needs_chromium
 PASSWORD = "only-for-the-person-of-this-test"
 NEW_PASSWORD = "quite-another-passphrase"
 ROOT, ROOT_PASSWORD = "pages-root@example.org", "only-for-this-test-run"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
 
 
 @pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])

@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
 from tests.caches.geocoders import World, serving
 from tests.running_site import SAMPLE, Site, running
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium on PATH or in CHROMIUM."),
-]
-DESK = {"width": 1280, "height": 900}
-PHONE = {"width": 360, "height": 740}
+pytestmark = needs_chromium
 IN_CHICAGO = "41.88, -87.63"
 """The middle of one of the sample's zones."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 @pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
 def page(request, browser, site) -> Iterator[Page]:
     """Open the map; whatever the console says, and whoever else is asked, is a failure."""
-    context = browser.new_context(base_url=site.url(""), viewport=request.param)
-    opened = context.new_page()
-    said: list[str] = []
+    context, opened, said = a_page(browser, site.url(""), request.param)
     hosts: set[str | None] = set()
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
     opened.on("request", lambda asked: hosts.add(urlsplit(asked.url).hostname))
     opened.goto("/zones/")
     yield opened
@@ -53,8 +33,7 @@ def page(request, browser, site) -> Iterator[Page]:
 
 def test_the_zones_are_drawn_and_the_page_fits(page: Page) -> None:
     expect(page.locator("#shown")).to_contain_text(re.compile(r"[1-9]\d* in view"))
-    over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert over <= 0
+    assert too_wide(page) == 0
     assert page.locator("#map canvas").count() == 1
     box = page.locator("#map").bounding_box()
     assert box is not None
@@ -137,11 +116,8 @@ User.objects.create_superuser("finder@example.com", "a-password-of-the-tests")
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desktop", "phone"])
 def test_an_address_is_found_by_whoever_is_signed_in(browser, geocoding_site, viewport) -> None:
     site, world = geocoding_site
-    context = browser.new_context(base_url=site.url(""), viewport=viewport)
-    page = context.new_page()
-    said: list[str] = []
+    context, page, said = a_page(browser, site.url(""), viewport)
     asked = len(world.asked)
-    page.on("pageerror", lambda error: said.append(str(error)))
     page.goto("/zones/")
     field, answer = page.get_by_label("Address"), page.get_by_role("status")
 
@@ -160,8 +136,7 @@ def test_an_address_is_found_by_whoever_is_signed_in(browser, geocoding_site, vi
     expect(answer).to_contain_text("Yes, this point lies in an opportunity zone.")
     expect(answer).to_contain_text("U.S. Census Bureau Geocoder")
     expect(page.get_by_label("Latitude, longitude")).to_have_value("41.880000, -87.630000")
-    over = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert over <= 0
+    assert too_wide(page) == 0
 
     page.get_by_label("Address").fill("2 Nowhere Street, Chicago, IL")
     page.get_by_role("button", name="Find").click()
@@ -171,4 +146,4 @@ def test_an_address_is_found_by_whoever_is_signed_in(browser, geocoding_site, vi
     expect(answer).to_contain_text("Type an address")
     expect(page.get_by_label("Address")).to_be_focused()
     context.close()
-    assert said == []
+    assert ["401" in line for line in said] == [True], "of the stranger's question alone"

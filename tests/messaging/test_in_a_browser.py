@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browsing import DESK, PHONE, a_page, chromium, needs_chromium, too_wide
+from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
 from tests.messaging_web import ChatSite, Talk
 from tests.waiting import eventually
 
@@ -21,12 +21,6 @@ SOON = 30_000
 @pytest.fixture(scope="module")
 def chat(servers_of_the_session) -> Iterator[ChatSite]:
     with ChatSite(servers_of_the_session).serving() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
         yield made
 
 

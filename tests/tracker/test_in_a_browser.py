@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browsing import (
     DESK,
     PHONE,
-    chromium,
     let_an_operator_in,
     needs_chromium,
     signed_in,
@@ -28,12 +27,6 @@ def seeded(site):
     site.manage("seed_tracker", "--users", "30", "--todos", "300", "--yes-in-production")
     let_an_operator_in(site)
     return site
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
 
 
 @pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,7 +16,7 @@ from authlib.common.security import generate_token
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.accounts.oauth.real_clients import (
     ADDRESS,
@@ -28,14 +27,11 @@ from tests.accounts.oauth.real_clients import (
     consent,
     register,
 )
+from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
 from tests.running_site import Site
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
 BACK = "https://app.example.org/callback"
 TODOS = "/api/todos"
-DESK = {"width": 1280, "height": 900}
-PHONE = {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -163,26 +159,13 @@ def test_the_metadata_is_what_the_standard_wants(site, metadata) -> None:
     assert metadata["issuer"] == site.url("").rstrip("/")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=20_000)
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
-@pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="There is no Chromium on PATH or in CHROMIUM.")
 class TestInABrowser:
+    pytestmark = needs_chromium
+
     @pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
     def page(self, request, browser, site, known) -> Iterator[Page]:
         """Open a window; whatever the console says on pages of ours is a failure."""
-        context = browser.new_context(base_url=site.url(""), viewport=request.param)
-        opened = context.new_page()
-        said: list[str] = []
-        opened.on("console", lambda line: said.append(line.text))
-        opened.on("pageerror", lambda error: said.append(str(error)))
+        context, opened, said = a_page(browser, site.url(""), request.param)
         yield opened
         context.close()
         assert said == []
@@ -202,7 +185,7 @@ class TestInABrowser:
         expect(page.locator("h1")).to_contain_text("to act for you?")
         expect(page.locator("main")).to_contain_text(ADDRESS)
         expect(page.locator("main")).to_contain_text("See and change your todos")
-        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        assert too_wide(page) == 0
         page.get_by_role("button", name="Allow", exact=True).click()
         expect(page).to_have_title("Back")
 
@@ -238,7 +221,7 @@ class TestInABrowser:
 
         value = page.get_by_label("Value").input_value()
         assert opens(site, {"access_token": value}) == 200
-        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        assert too_wide(page) == 0
         page.goto("/account/tokens/")
         expect(page.locator("main")).to_contain_text("My script")
         expect(page.locator("main")).to_contain_text("last used")

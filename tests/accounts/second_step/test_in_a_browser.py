@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.accounts.second_step.apps import App
-from tests.browsing import DESK, PHONE, a_page, chromium, needs_chromium, too_wide
+from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
 
 pytestmark = needs_chromium
 PASSWORD = "only-for-the-person-of-this-test"
@@ -17,12 +17,6 @@ import django; django.setup()
 from accounts.services import create_user
 create_user(email={address!r}, password={password!r})
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as made:
-        yield made
 
 
 @pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
 from tests.messaging_web import ChatSite, Talk
@@ -90,6 +90,22 @@ def test_two_people_talk(two: Two) -> None:
         expect(page.locator("h1")).to_have_count(1)
         expect(page.get_by_label("Message", exact=True)).to_be_in_viewport()
         expect(page.get_by_role("button", name="Send")).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("written", [1, 35])
+def test_what_is_written_before_the_stream_opens_is_shown(two: Two, written: int) -> None:
+    held: list[Route] = []
+    two.ben.route("**/stream*", lambda route: held.append(route))  # noqa: PLW0108 - it is marked
+    two.ben.goto(f"/rooms/{two.talk.room}/")
+    two.ann.goto(f"/rooms/{two.talk.room}/")
+    for number in range(1, written + 1):
+        write(two.ann, f"Number {number}.")
+        expect(messages(two.ann)).to_have_count(number)
+    expect(messages(two.ben)).to_have_count(0)
+
+    held[0].continue_()
+    expect(messages(two.ben)).to_have_count(written, timeout=SOON)
+    expect(messages(two.ben).first).to_contain_text("Number 1.")
 
 
 def test_a_message_is_edited_and_deleted_by_keyboard_before_the_others_eyes(two: Two) -> None:

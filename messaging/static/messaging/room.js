@@ -222,6 +222,21 @@
     return undefined;
   };
 
+  // Shows what was written after the page was made, from the newest back to what is shown.
+  const catchUp = async () => {
+    const shown = list.lastElementChild ? list.lastElementChild.id.slice(2) : "";
+    const found = [];
+    try {
+      let before = "";
+      do {
+        const page = await call("GET", `${path}/messages?limit=30${before}`);
+        found.push(...page.items);
+        before = page.next && page.items.at(-1).id > shown ? `&before=${encodeURIComponent(page.next)}` : "";
+      } while (before);
+    } catch { startPolling(); }
+    show(found);
+  };
+
   const startPolling = () => { if (!over) polling = polling || setInterval(poll, POLL); };
   const stopPolling = () => { clearInterval(polling); polling = null; };
 
@@ -237,9 +252,14 @@
   const follow = () => {
     if (over) return;
     const query = lastEvent ? `?lastEventId=${encodeURIComponent(lastEvent)}` : "";
+    let behind = !lastEvent; // it tells what happens from now on, which is later than the page
     const source = new EventSource(`${path}/stream${query}`, { withCredentials: true });
     const note = (event) => { if (event.lastEventId) lastEvent = event.lastEventId; };
-    source.addEventListener("alive", (event) => { note(event); if (polling) { stopPolling(); poll(); } });
+    source.addEventListener("alive", (event) => {
+      note(event);
+      if (polling) { stopPolling(); poll(); } else if (behind) catchUp();
+      behind = false;
+    });
     for (const kind of ["message", "edited", "deleted"]) {
       source.addEventListener(kind, (event) => { note(event); show([JSON.parse(event.data)]); });
     }

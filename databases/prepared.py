@@ -1,8 +1,7 @@
 """Read with a statement that the server keeps prepared: parsed and, in time, planned only once.
 
 For the few statements that a site repeats all day and that take less time than their planning.
-Kept as `databases.deferred` keeps its own, and not by the driver, which would have the server
-forget all of them at every rollback. Behind a pooler that mixes sessions nothing is prepared.
+Behind a pooler that mixes sessions nothing is prepared.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from django.db import DatabaseError, connections
 from psycopg import errors
 from psycopg.pq import TransactionStatus
 
-from databases import deferred
+from databases import kept
 from databases.backend.connection import Reporting
 from databases.placement import alias_of
 
@@ -68,16 +67,16 @@ class _Named(psycopg.Cursor[Any]):
     def execute(self, query: Any, params: Any = (), **_: Any) -> Self:
         """Have the server run `query`, which it keeps or is told to keep."""
         connection = self.connection
-        literal = deferred.literals(connection)
+        literal = kept.literals(connection)
         try:
             statement, names = _numbered(query)
-            name = deferred.name_of(connection, statement)
+            name = kept.name_of(connection, statement)
             places = [params[one] for one in names] if names else params
             values = b",".join([literal(value) for value in places])
             given = b"(" + values + b")" if places else b""
             return super().execute(b"EXECUTE " + name + given, prepare=False, binary=True)
         except psycopg.Error as error:
-            deferred.doubt(connection, error)
+            kept.doubt(connection, error)
             raise
 
 

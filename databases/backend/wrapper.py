@@ -23,7 +23,7 @@ from psycopg import IsolationLevel
 from psycopg.pq import ConnStatus, Format
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from databases import causality, deferred, guards
+from databases import causality, guards, kept
 from databases.aliases import primary_of
 from databases.backend import connection as ours
 from databases.backend.failover import ReplicaCursor, ReplicaDebugCursor
@@ -318,7 +318,7 @@ class WatchedWrapper(PostgresWrapper):
         elif tag.startswith("SELECT"):
             guards.note_reading(self, query)
         elif tag in {"DISCARD ALL", "DEALLOCATE ALL"}:
-            deferred.forget(self.connection)
+            kept.forget(self.connection)
 
     def _savepoint(self, sid: str) -> None:
         super()._savepoint(sid)  # type: ignore[misc]

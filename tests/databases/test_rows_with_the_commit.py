@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
 
-from databases import deferred
+from databases import kept
 from databases.backend.base import DatabaseWrapper
 from databases.deferred import Target
 from databases.transactions import CommitUnknown, insert_at_commit
@@ -71,7 +71,7 @@ def names() -> list[str]:
     """Return the statements that the server keeps for rows of `PLAIN`."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT name FROM pg_prepared_statements WHERE name LIKE 'deferred_%' AND"
+            "SELECT name FROM pg_prepared_statements WHERE name LIKE 'kept_%' AND"
             f""" statement LIKE '%{TABLE}" ("id", "text")%'"""
         )
         return [row[0] for row in cursor.fetchall()]
@@ -152,7 +152,7 @@ def test_a_server_process_that_others_changed_fails_one_commit_and_no_more(forgo
     if forgotten:
         behind_our_back("DEALLOCATE ALL")
     else:
-        deferred.forget(connection.connection)  # as if another client had prepared it
+        kept.forget(connection.connection)  # as if another client had prepared it
 
     with pytest.raises(DatabaseError), transaction.atomic():
         insert(2)

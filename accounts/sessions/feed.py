@@ -55,6 +55,7 @@ class _Ear:
         self.times = 0
         """How often it began to listen."""
         self.listens = False
+        """Whether a connection is open on which it would hear."""
         self.missed = float("-inf")
         """When it last knew the primary to answer while it could not hear it."""
         self._lock = threading.Lock()

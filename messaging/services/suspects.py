@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -30,13 +30,15 @@ MOST: Final = 50_000
 
 Pair = tuple[State | None, State | None]
 """A message as PostgreSQL shows it, and as MongoDB does; None where it is not there."""
+Prints = tuple[str, str]
+"""What tells the two of a pair from others; empty for None."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
     """Messages that differed at a look."""
 
-    prints: dict[UUID, tuple[str, str]]
+    prints: dict[UUID, Prints]
     due: float
     looks: int
 
@@ -51,7 +53,8 @@ class Suspects:
     def add(self, ids: Sequence[UUID]) -> None:
         """Look at these for the first time, and keep those that differ."""
         for begin in range(0, len(ids), AT_ONCE):
-            self._keep(_unlike(ids[begin : begin + AT_ONCE]), looks=1)
+            found = _unlike(ids[begin : begin + AT_ONCE])
+            self._keep({key: prints for key, (prints, _) in found.items()}, looks=1)
 
     def settled(self, *, to_the_end: bool = False) -> Iterator[dict[UUID, Pair]]:
         """Yield those that a second look, long enough after the first, saw the same.
@@ -68,29 +71,32 @@ class Suspects:
                 time.sleep(wait)
             self._looked.popleft()
             self._number -= len(first.prints)
-            seen = _unlike(list(first.prints))
-            same = {key: pair for key, pair in seen.items() if _prints(pair) == first.prints[key]}
+            same: dict[UUID, Pair] = {}
+            moving: dict[UUID, Prints] = {}
+            for key, (prints, pair) in _unlike(list(first.prints)).items():
+                if prints == first.prints[key]:
+                    same[key] = pair
+                else:
+                    moving[key] = prints
             if first.looks < LOOKS:
-                moving = {key: pair for key, pair in seen.items() if key not in same}
                 self._keep(moving, looks=first.looks + 1)
             if same:
                 yield same
 
-    def _keep(self, seen: dict[UUID, Pair], *, looks: int) -> None:
-        if seen:
-            prints = {key: _prints(pair) for key, pair in seen.items()}
+    def _keep(self, prints: dict[UUID, Prints], *, looks: int) -> None:
+        if prints:
             self._looked.append(_Looked(prints, time.monotonic() + LOOK_AGAIN, looks))
             self._number += len(prints)
 
 
-def _unlike(ids: Sequence[UUID]) -> dict[UUID, Pair]:
+def _unlike(ids: Sequence[UUID]) -> dict[UUID, tuple[Prints, Pair]]:
     """Return those that differ now."""
     rows = PostgresMessages().states_of(ids)
     documents = MongoMessages(timeout=SECONDS).states_of(ids)
-    pairs: Iterable[tuple[UUID, Pair]] = ((key, (rows.get(key), documents.get(key))) for key in ids)
-    return {key: pair for key, pair in pairs if len({*_prints(pair)}) > 1}
-
-
-def _prints(pair: Pair) -> tuple[str, str]:
-    row, document = pair
-    return print_of(row) if row else "", print_of(document) if document else ""
+    found: dict[UUID, tuple[Prints, Pair]] = {}
+    for key in ids:
+        row, document = pair = rows.get(key), documents.get(key)
+        prints = print_of(row) if row else "", print_of(document) if document else ""
+        if prints[0] != prints[1]:
+            found[key] = prints, pair
+    return found

@@ -214,3 +214,13 @@ def _git(*arguments: str) -> str:
 def exit_code(*, met: bool) -> None:
     """End the program: 0 when every target is met, 1 when one is missed."""
     sys.exit(0 if met else 1)
+
+
+def memory_mb(pid: int, *, most: bool = False) -> float:
+    """Return the megabytes that a process holds, or the most it ever held; 0 when it has ended."""
+    field = "VmHWM:" if most else "VmRSS:"
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith(field):
+                return float(line.split()[1]) / 1024
+    return 0.0

@@ -14,12 +14,20 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Final
 
-from benchmarks.common import ROOT, Target, exit_code, median, percentile, report, site, table
+from benchmarks.common import (
+    ROOT,
+    Target,
+    exit_code,
+    median,
+    memory_mb,
+    percentile,
+    report,
+    site,
+    table,
+)
 from benchmarks.messaging_streams import measure_streams
 from devservers.aliases import MONGODB, PRIMARY, REDIS
 from devservers.sets import ServerSet
@@ -424,20 +432,11 @@ def compared() -> dict[str, Any]:
         # Not `ru_maxrss`, which a child inherits: this process holds all ids.
         peak = 0.0
         while process.poll() is None:
-            peak = max(peak, most_memory(process.pid))
+            peak = max(peak, memory_mb(process.pid, most=True))
             time.sleep(0.05)
         said.seek(0)
         found: dict[str, Any] = json.loads(said.read().strip().splitlines()[-1])
     return found | {"peak_mb": peak}
-
-
-def most_memory(pid: int) -> float:
-    """Return the most megabytes that a process held until now; 0 when it has ended."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) / 1024
-    return 0.0
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.common import ROOT, percentile
+from benchmarks.common import ROOT, memory_mb, percentile
 
 MESSAGES: Final = 10
 OPENING: Final = 20
@@ -51,12 +51,12 @@ async def _measure(  # noqa: PLR0917 - what one run is about
         ):
             writer.close()
     await asyncio.sleep(1.0)
-    before = _descriptors(pid), _memory(pid)
+    before = _descriptors(pid), memory_mb(pid)
     streams: list[Any] = []
     for begin in range(0, count, OPENING):
         some = min(OPENING, count - begin)
         streams += await asyncio.gather(*(_opened(port, cookie, room) for _ in range(some)))
-    held = _memory(pid)
+    held = memory_mb(pid)
     taken: list[float] = []
     for number in range(MESSAGES):
         text = f"to all {number}"
@@ -72,7 +72,7 @@ async def _measure(  # noqa: PLR0917 - what one run is about
         await asyncio.sleep(0.1)
     return {
         "stream_p99_ms": percentile(taken, 0.99) * 1000,
-        "stream_kb_each": (held - before[1]) / count,
+        "stream_kb_each": (held - before[1]) * 1024 / count,
         "stream_descriptors_left": float(_descriptors(pid) - before[0]),
     }
 
@@ -120,11 +120,3 @@ def _free_port() -> int:
 
 def _descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def _memory(pid: int) -> float:
-    """Return the kilobytes that a process holds."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return float(line.split()[1])
-    return 0.0

@@ -23,7 +23,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import ROOT, disconnect, exit_code, median, percentile, report, site, table
+from benchmarks.common import (
+    ROOT,
+    disconnect,
+    exit_code,
+    median,
+    memory_mb,
+    percentile,
+    report,
+    site,
+    table,
+)
 from devservers.aliases import OTHERS, PRIMARY
 
 ZONES = 8764
@@ -171,18 +181,13 @@ def _load(answer: Any) -> None:
     from caches.services import holding
 
     loading.pointers()  # the connection is open, the modules are there
-    before = _resident_mb()
+    before = memory_mb(os.getpid())
     begun = time.perf_counter()
     holding.look()
     seconds = time.perf_counter() - begun
-    answer.send((seconds, _resident_mb() - before))
+    answer.send((seconds, memory_mb(os.getpid()) - before))
     connections.close_all()
     disconnect()
-
-
-def _resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 # Look-ups ---------------------------------------------------------------------------------------

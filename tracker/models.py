@@ -32,6 +32,11 @@ MOST_TAGS = 20
 LONGEST_TAG = 40
 
 
+def tidy_tag(given: str) -> str:
+    """Return a tag in small letters; never longer than it was, which lower() makes of an İ."""
+    return given.strip().replace("İ", "i").lower()
+
+
 class Todo(models.Model):
     """Something that a user wants to do, and the points that it is worth."""
 

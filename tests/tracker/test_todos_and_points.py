@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from outbox.models import OutboxEvent
 from tests.homes import databases_of, refused_by_the_database
 from tests.tracker.world import NOW, at_once, somebody
-from tracker.models import PointsDay, Standing, Todo
+from tracker.models import LONGEST_TAG, PointsDay, Standing, Todo
 from tracker.services import todos
 from tracker.services.todos import TodoNotFound
 
@@ -116,6 +116,15 @@ def test_somebody_elses_todo_is_not_found(ann, ben) -> None:
 
 def test_tags_are_kept_in_small_letters_once_each(ann) -> None:
     assert a_todo(ann, tags=["Home", " home ", "", "Ökonomie"]).tags == ["home", "ökonomie"]
+
+
+def test_a_tag_of_full_length_is_stored_whole_whatever_its_letters(ann, as_ann) -> None:
+    longest = "İ" * LONGEST_TAG
+    made = as_ann("POST", "/api/todos", {"title": "x", "tags": [longest]}).json()
+
+    assert made["tags"] == ["i" * LONGEST_TAG]
+    assert as_ann("GET", f"/api/todos/{made['id']}").json() == made
+    assert as_ann("GET", "/api/todos", tag=longest).json()["items"] == [made]
 
 
 def test_a_failure_leaves_neither_row_nor_points_nor_event(ann) -> None:

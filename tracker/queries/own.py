@@ -9,7 +9,7 @@ from uuid import UUID
 
 from accounts.queries import NOBODY, people
 from common.pagination import KeysetPage, page_of
-from tracker.models import DailyReport, Friendship, Timer, Todo
+from tracker.models import DailyReport, Friendship, Timer, Todo, tidy_tag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ def todos_of(
     if which.done is not None:
         rows = rows.done() if which.done else rows.open()
     if which.tag is not None:
-        rows = rows.filter(tags__contains=[which.tag.strip().lower()])
+        rows = rows.filter(tags__contains=[tidy_tag(which.tag)])
     if which.priority is not None:
         rows = rows.filter(priority=which.priority)
     if which.due_before is not None:

@@ -12,7 +12,7 @@ from databases.transactions import atomic_for
 from outbox.events import MONGODB
 from outbox.recording import record_event
 from outbox.wake import hint_after_commit
-from tracker.models import Todo
+from tracker.models import Todo, tidy_tag
 from tracker.services.standing import add_points, to_milliseconds, touch, touch_for_points
 
 CHANGEABLE: Final = frozenset({"title", "notes", "due_on", "priority", "tags", "points", "done"})
@@ -125,7 +125,7 @@ def delete_todo(*, user_id: UUID, todo_id: UUID) -> None:
 
 def tidy_tags(tags: list[str]) -> list[str]:
     """Return the tags in small letters, each once, in the order given, without empty ones."""
-    return list(dict.fromkeys(tag for given in tags if (tag := given.strip().lower())))
+    return list(dict.fromkeys(tag for given in tags if (tag := tidy_tag(given))))
 
 
 def _locked(*, user_id: UUID, todo_id: UUID) -> Todo:

@@ -141,7 +141,12 @@ def test_somebody_elses_todo_cannot_be_completed(anns) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["timezone=Mars/Olympus", "from=2026-02-01&to=2026-01-01", "from=0001-01-01&to=9999-12-31"],
+    [
+        "timezone=Mars/Olympus",
+        "from=2026-02-01&to=2026-01-01",
+        "from=0001-01-01&to=9999-12-31",
+        "to=0001-01-05",
+    ],
 )
 def test_analytics_say_what_cannot_be_shown(anns, query) -> None:
     answer = anns.get(f"/tracker/analytics?{query}")

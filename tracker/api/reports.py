@@ -14,7 +14,7 @@ from common.pagination import KeysetPage
 from common.schemas import Page
 from tracker.api.caller import user_id_of
 from tracker.models import DailyReport
-from tracker.queries.analytics import Analytics, analytics
+from tracker.queries.analytics import Analytics, analytics, usual_first
 from tracker.queries.own import report_of, reports_of
 from tracker.schemas import (
     AnalyticsAnswer,
@@ -27,7 +27,6 @@ from tracker.services import reports
 from tracker.services.reports import ReportNotFound
 
 router = Router()
-USUAL_DAYS = 30
 
 
 @router.get("/daily", response=Page[ReportAnswer], summary="Your reports, the latest day first")
@@ -85,7 +84,7 @@ def get_analytics(request: HttpRequest, asked: Query[AnalyticsQuery]) -> Analyti
     at = timezone.now()
     zone = asked.timezone or timezone.get_default_timezone_name()
     last = asked.to or _today(at, zone)
-    first = asked.from_ or max(last, dt.date(1970, 2, 1)) - dt.timedelta(days=USUAL_DAYS - 1)
+    first = asked.from_ or usual_first(last)
     return analytics(user_id=user_id_of(request), first=first, last=last, timezone=zone, at=at)
 
 

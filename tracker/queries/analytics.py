@@ -21,6 +21,7 @@ from tracker.models import DailyReport, Standing, TimerInterval, Todo
 from tracker.stores import Activity, activity_of
 
 MOST_DAYS: Final = 366
+USUAL_DAYS: Final = 30
 MARGIN: Final = dt.timedelta(seconds=35)
 """Longer than any transaction between its first statement and its events: one statement may take
 30 seconds."""
@@ -105,6 +106,11 @@ def analytics(
         activity = in_postgres()
     days = _series(activity, first=first, last=last, zone=zone, at=at)
     return Analytics(first=first, last=last, timezone=timezone, days=days, totals=_totals(days))
+
+
+def usual_first(last: dt.date) -> dt.date:
+    """Return the first of the days that are shown where only the last one is known."""
+    return max(last, dt.date(1970, 2, 1)) - dt.timedelta(days=USUAL_DAYS - 1)
 
 
 def mongodb_has_all_of(*, user_id: UUID) -> bool:

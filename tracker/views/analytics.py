@@ -12,17 +12,16 @@ from django.utils.dateparse import parse_date
 
 from common.errors import PolystoreError
 from tracker.queries.analytics import analytics as counted
+from tracker.queries.analytics import usual_first
 from tracker.views.charts import bars
 from tracker.views.page import page, shown, user_id_of
-
-USUAL_DAYS = 30
 
 
 @page
 def analytics(request: HttpRequest) -> HttpResponse:
     """Show what the user did, day by day."""
     last = _day(request.GET.get("to")) or timezone.localdate()
-    first = _day(request.GET.get("from")) or last - dt.timedelta(days=USUAL_DAYS - 1)
+    first = _day(request.GET.get("from")) or usual_first(last)
     zone = request.GET.get("timezone") or timezone.get_default_timezone_name()
     context: dict[str, Any] = {
         "first": first,

@@ -17,8 +17,12 @@ from common.pagination import KeysetPage, page_of
 
 NOBODY: Final = "Somebody"
 """How people are shown that gave no name: a part of their address is nobody's business."""
-_APART: Final = " -_.,;:'\"’()/&+\t"
-"""What stands between words, beside blanks."""
+_APART: Final = " -_.,;:'\"’()/&+\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u1680\u2028\u2029"
+"""What stands between words: also what Python splits at and NFKD leaves as it is."""
+_FROM: Final = f"{_APART}ς"
+_TO: Final = f"{' ' * len(_APART)}σ"
+"""The small sigma is one letter: Python ends words with ς when it makes them small, servers do not.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +54,9 @@ class Folded(Func):
     output_field = TextField()
     template = (
         "btrim(regexp_replace(translate(lower(regexp_replace("
-        "normalize(%(expressions)s, NFKD), '[\u0300-\u036f]', '', 'g')), {apart}, {blanks}), "
+        "normalize(%(expressions)s, NFKD), '[\u0300-\u036f]', '', 'g')), '{old}', '{new}'), "
         "' +', ' ', 'g'))"
-    ).format(apart="'" + _APART.replace("'", "''") + "'", blanks="'" + " " * len(_APART) + "'")
+    ).format(old=_FROM.replace("'", "''"), new=_TO)
 
     def as_cockroachdb(self, compiler: Any, connection: Any, **context: Any) -> Any:
         """Leave accents as they are, where the database cannot take them apart."""
@@ -66,7 +70,7 @@ def fold(text: str) -> str:
         for letter in unicodedata.normalize("NFKD", text)
         if not "\u0300" <= letter <= "\u036f"
     )
-    return " ".join(plain.lower().translate(str.maketrans(_APART, " " * len(_APART))).split())
+    return " ".join(plain.lower().translate(str.maketrans(_FROM, _TO)).split())
 
 
 def people(*, ids: Iterable[UUID]) -> Mapping[UUID, Person]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import json
 import random
 from decimal import Decimal
 
@@ -13,6 +15,7 @@ from django.utils import timezone
 from outbox.events import MONGODB
 from outbox.watermark import waiting_since
 from tests.homes import databases_of
+from tests.people import a_user
 from tests.tracker.world import NOW, Caller, deliver, documents, somebody
 from tracker.models import PointsDay
 from tracker.queries.analytics import analytics, mongodb_has_all_of
@@ -181,6 +184,49 @@ def test_a_search_is_the_same_and_looks_at_the_beginnings_of_words(ann, settings
         "ann": 3, "ann%": 1, "a%n": 0, "nobody": 0,
     }  # fmt: skip
     assert len(with_it) == expected[text], with_it
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ΠΕΤΡΟΣ", "Πέτρος"),
+        ("Πέτρος", "ΠΕΤΡΟΣ"),
+        ("ΟΔΟΣ", "ΟΔΟΣ"),
+        ("Οδος", "οδοσ"),
+        ("İpek", "ipek"),
+        *((f"Ann{apart}Baker", "baker") for apart in "\n\r\x1c\x85\u1680\u2028"),
+    ],
+)
+def test_capitals_and_odd_blanks_hide_nobody_in_either_store(ann, settings, name, text) -> None:
+    a_user("sought@example.com", first_name=name)
+
+    found = in_both_stores(
+        settings, lambda: [one.name for one in search_people(user_id=ann.pk, text=text).items]
+    )
+
+    assert found == ([name], [name])
+
+
+@pytest.mark.parametrize("letters", ["Жд", "李小", "😀x"])
+def test_pages_go_on_behind_the_longest_names(as_ann, letters) -> None:
+    for number in range(3):
+        a_user(f"{number}@example.com", first_name=letters * 75, last_name=letters * 75)
+    deliver()
+    path, seen = "/api/users/search", 0
+    page = as_ann("GET", path, q=letters, limit=1).json()
+    while page["next"]:
+        seen += len(page["items"])
+        page = as_ann("GET", path, q=letters, limit=1, cursor=page["next"]).json()
+
+    assert seen + len(page["items"]) == 3
+
+
+def test_a_cursor_that_no_store_can_read_is_refused(as_ann) -> None:
+    key = [">", "\ud800", str(as_ann.user.pk)]
+    cursor = base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+
+    for path in ("/api/users/search", "/tracker/search"):
+        assert as_ann("GET", path, q="ann", cursor=cursor).status_code == 422
 
 
 def test_nobody_is_found_by_address_nor_who_blocks_or_is_blocked(ann, ben, settings) -> None:

@@ -22,7 +22,8 @@ from common.errors import PolystoreError
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 
-LONGEST_CURSOR: Final = 1_000
+LONGEST_CURSOR: Final = 2_000
+"""Room for the longest name that a list may be sorted by, in any writing."""
 MOST_ITEMS: Final = 200
 USUAL_ITEMS: Final = 50
 
@@ -57,6 +58,7 @@ def encode_cursor(cursor: Cursor) -> str:
         ["<" if cursor.backwards else ">", *cursor.key],
         cls=DjangoMicrosecondEncoder,
         separators=(",", ":"),
+        ensure_ascii=False,
     )
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
+from common.pagination import LONGEST_CURSOR
 from common.schemas import AnswerSchema, Page, WireSchema
 from tracker.models import LONGEST_TAG, MOST_POINTS, MOST_TAGS
 
@@ -22,7 +23,8 @@ Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_
 Tags = Annotated[list[Tag], Field(max_length=MOST_TAGS)]
 Points = Annotated[int, Field(ge=0, le=MOST_POINTS, strict=True)]
 CursorText = Annotated[
-    str | None, Field(description="`next` or `previous` of an earlier answer.", max_length=1000)
+    str | None,
+    Field(description="`next` or `previous` of an earlier answer.", max_length=LONGEST_CURSOR),
 ]
 Limit = Annotated[int, Field(ge=1, le=200, description="Items on the page.")]
 

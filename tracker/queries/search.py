@@ -68,6 +68,7 @@ def _place(text: str) -> tuple[str, UUID]:
     try:
         if not isinstance(name, str) or "\0" in name:
             raise ValueError
+        name.encode()  # half of a surrogate pair raises UnicodeEncodeError, a ValueError
         return name, UUID(key)
     except (ValueError, TypeError, AttributeError):
         raise CursorInvalid("The cursor belongs to another list.") from None

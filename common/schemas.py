@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Generic, TypeVar
 
 from ninja import Schema
-from pydantic import AliasGenerator, ConfigDict
+from pydantic import AliasGenerator, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 Item = TypeVar("Item")
 
@@ -24,6 +25,14 @@ class WireSchema(Schema):
         validate_by_alias=True,
         serialize_by_alias=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_objects(cls, given: Any) -> Any:
+        """Refuse JSON that is no object: ninja would read the attributes of Python's own types."""
+        if not isinstance(getattr(given, "_obj", given), dict):
+            raise PydanticCustomError("object_type", "Input should be an object.")
+        return given
 
 
 class AnswerSchema(Schema):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -93,6 +94,18 @@ class TestTodos:
         assert problem["code"] == "request.invalid"
         assert problem["errors"][0]["location"][0] == "body"
         assert not Todo.objects.exists()
+
+    @pytest.mark.parametrize("body", ["x", [], [1], 5, None])
+    def test_a_body_that_is_no_object_makes_and_changes_nothing(self, as_ann, body) -> None:
+        todo = made(as_ann("POST", "/api/todos", {"title": "kept"}))
+        path = f"/api/todos/{todo['id']}"
+
+        for method, where in (("POST", "/api/todos"), ("PATCH", path), ("POST", "/api/timers")):
+            sent = json.dumps(body).encode()
+            answer = as_ann.client.generic(method, where, sent, "application/json")
+            assert made(answer, 422)["code"] == "request.invalid"
+        assert [row["title"] for row in as_ann("GET", "/api/todos").json()["items"]] == ["kept"]
+        assert not Timer.objects.exists()
 
     def test_a_change_to_nothing_is_refused(self, as_ann) -> None:
         todo = made(as_ann("POST", "/api/todos", {"title": "x"}))
@@ -218,7 +231,13 @@ class TestTheIdempotencyKey:
 
     @pytest.mark.parametrize(
         ("content_type", "body"),
-        [(MULTIPART_CONTENT, encode_multipart(BOUNDARY, {"a": "b"})), ("application/json", b"{")],
+        [
+            (MULTIPART_CONTENT, encode_multipart(BOUNDARY, {"a": "b"})),
+            ("application/json", b"{"),
+            ("application/json", b"[" * 100_000),
+            ("application/json", b"[" * 900 + b"]" * 900),
+        ],
+        ids=["a form", "half an object", "no end", "deep"],
     )
     def test_an_operation_without_a_body_ignores_what_is_sent(
         self, as_ann, ann, content_type, body

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from django.http.request import RawPostDataException
 from django.utils import timezone
 from ninja import Header
 from pydantic import StringConstraints
@@ -40,10 +39,13 @@ def answer_once(
     key: str | None,
     perform: Callable[[], Any],
     answer: type[AnswerSchema],
+    *,
+    takes_body: bool = False,
 ) -> Any:
     """Perform, or give the answer that the same request with the same key got.
 
     :param perform: returns what `answer` is made from.
+    :param takes_body: the operation parsed what came; others ignore whatever is sent.
     """
     if key is None:
         return perform()
@@ -56,22 +58,10 @@ def answer_once(
         user_id=user_id_of(request),
         key=key,
         operation=f"{request.method} {request.path}",
-        body=_sent(request),
+        body=json.loads(request.body) if takes_body else None,
         perform=as_json,
         at=timezone.now(),
     )
     if found.replayed:
         response[REPLAYED] = "true"
     return found.body
-
-
-def _sent(request: HttpRequest) -> Any:
-    """Return the JSON that came; nothing where the operation does not look at what came.
-
-    What an operation takes was parsed before. One that takes no body ignores whatever is sent: a
-    form, which may have been read for its token already, or no JSON.
-    """
-    try:
-        return json.loads(request.body) if request.body else None
-    except (RawPostDataException, ValueError):
-        return None

@@ -50,7 +50,7 @@ def start_timer(
         at = timezone.now()
         return _shown(timers.start_timer(user_id=user_id, label=body.label, at=at), at)
 
-    return Status(201, answer_once(request, response, key, start, TimerAnswer))
+    return Status(201, answer_once(request, response, key, start, TimerAnswer, takes_body=True))
 
 
 @router.get("/{uuid:timer_id}", response=TimerAnswer, summary="One of your timers")

@@ -55,6 +55,7 @@ def create_todo(
                 user_id=user_id, at=timezone.now(), **body.model_dump(by_alias=False)
             ),
             TodoAnswer,
+            takes_body=True,
         ),
     )
 

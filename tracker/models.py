@@ -219,6 +219,11 @@ class Friendship(models.Model):
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.PENDING)
     blocked_by_low = models.BooleanField(default=False)
     blocked_by_high = models.BooleanField(default=False)
+    was_declined = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Before the one who asked blocked the other: unblocking does not let them ask.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 

@@ -73,6 +73,22 @@ def test_who_was_declined_cannot_ask_again_and_the_other_one_can(ann, ben) -> No
     assert statuses(ann) == [("pending", False)]
 
 
+def test_a_block_that_is_taken_back_does_not_undo_that_one_was_declined(ann, ben) -> None:
+    do(request_friendship, ann, ben)
+    do(decline_friendship, ben, ann)
+
+    do(block_person, ann, ben)
+    do(remove_friendship, ann, ben)
+
+    assert (statuses(ann), statuses(ben)) == ([("declined", True)], [("declined", False)])
+    with pytest.raises(FriendshipRefused):
+        do(request_friendship, ann, ben)
+    with pytest.raises(FriendshipRefused):
+        do(remove_friendship, ann, ben)
+    do(remove_friendship, ben, ann)  # who declined may forget it
+    do(request_friendship, ann, ben)
+
+
 def test_unfriending_and_taking_back_leave_no_row(ann, ben) -> None:
     do(request_friendship, ann, ben)
     do(remove_friendship, ann, ben)

@@ -92,6 +92,8 @@ def block_person(*, user_id: UUID, other_id: UUID, at: dt.datetime) -> Friendshi
             found = _pair(user_id, other_id, at=at)
         elif found.blocked_by(user_id):
             return found
+        if found.status == Status.DECLINED and found.asked_by(user_id):
+            found.was_declined = True
         _set_block(found, user_id, blocks=True)
         return _set(found, Status.BLOCKED, "blocked", at=at)
 
@@ -111,6 +113,9 @@ def remove_friendship(*, user_id: UUID, other_id: UUID, at: dt.datetime) -> None
         _set_block(found, user_id, blocks=False)
         if found.status == Status.BLOCKED and found.blocked_by(found.other(user_id)):
             _set(found, Status.BLOCKED, "blocked", at=at)
+        elif found.was_declined:
+            found.was_declined = False
+            _set(found, Status.DECLINED, "declined", at=at)
         else:
             found.delete()  # a trigger records it
             hint_after_commit(MONGODB)

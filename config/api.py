@@ -144,6 +144,12 @@ class Api(NinjaAPI):
         for kind, handler in handlers.items():
             self.add_exception_handler(kind, handler)
 
+    def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
+        """Begin an answer that no browser or proxy keeps, unless its operation says otherwise."""
+        response = super().create_temporal_response(request)
+        response["Cache-Control"] = "no-store"
+        return response
+
     def validation_error_from_error_contexts(
         self, error_contexts: list[ValidationErrorContext[Any]]
     ) -> ValidationError:

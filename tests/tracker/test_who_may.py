@@ -116,6 +116,7 @@ def test_each_operation_does_what_the_matrix_says(operation, role, anns, as_ann,
     answer = caller(method, path.format(**anns), body, **query)
 
     assert answer.status_code == expected
+    assert answer["Cache-Control"] == "no-store"
     if role == "owner":
         return
     assert of(as_ann.user) == before

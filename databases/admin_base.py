@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.contrib.admin.actions import delete_selected as django_delete_selected
 from django.contrib.admin.models import CHANGE
+from django.core.exceptions import SuspiciousOperation
 from django.db import models, router, transaction
 from django.db.models import Model, QuerySet
 from django.urls import reverse
@@ -47,6 +48,12 @@ class HomeAdmin(LoggedAdmin[AnyModel], ThemedAdmin[AnyModel]):
         models.URLField: {"assume_scheme": "https"},
         LooseForeignKey: {"widget": TextInput},
     }
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show the list. Raises SuspiciousOperation (400) for a filter that no text can equal."""
+        if any("\0" in value for values in request.GET.lists() for value in values[1]):
+            raise SuspiciousOperation("A parameter holds a NUL character.")
+        return super().changelist_view(request, extra_context)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return the actions; deleting logs and deletes in one transaction."""

@@ -77,7 +77,7 @@ def switch(request: HttpRequest) -> HttpResponse:
     """
     if not may_operate(request):
         raise PermissionDenied
-    reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
+    reason = request.POST.get("reason", "").replace("\0", "").strip()[:LONGEST_REASON]
     if request.POST.get("to") == "paused":
         name = request.user.get_username()
         changed = upkeep.pause(by=name, reason=reason, at=timezone.now())

@@ -256,3 +256,20 @@ class TestCharts:
         assert ">500<" in day.svg
         assert day.svg.count("<polyline") == 1
         assert day.svg.count(",") < 400
+
+
+@pytest.mark.parametrize("query", ["sink=%00", "type__exact=%00", "aggregate_type=%00"])
+@pytest.mark.parametrize("where", [WAITING, DEAD])
+def test_a_filter_that_no_text_can_equal_is_refused_and_fails_nothing(where, query) -> None:
+    browser = signed_in(a_superuser())
+
+    assert browser.get(f"{where}?{query}").status_code == 400
+    assert browser.get(f"{where}?{query.replace('%00', 'x')}").status_code == 200
+
+
+def test_a_reason_is_kept_without_what_no_database_stores() -> None:
+    browser = signed_in(an_operator(MAY_LOOK, MAY_OPERATE))
+
+    assert browser.post(SWITCH, {"to": "paused", "reason": "a\0b"}).status_code == 302
+    assert upkeep.state().reason == "ab"
+    upkeep.resume()

@@ -39,6 +39,14 @@ def do(browser, path, **fields):
     return browser.get(answer["Location"]).content.decode()
 
 
+def refused(browser, path, status=422, /, **fields):
+    """Send a form that is not to be done, and return the text of the page that says so."""
+    answer = browser.post(f"/tracker/{path}", fields)
+    assert answer.status_code == status
+    assert "no-cache" in answer["Cache-Control"]
+    return answer.content.decode()
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_opens_for_whoever_is_signed_in_and_loads_nothing_foreign(anns, path) -> None:
     deliver()
@@ -87,18 +95,41 @@ def test_a_todo_is_added_completed_opened_and_deleted(anns) -> None:
 
 
 def test_what_is_wrong_is_said_and_nothing_is_written(anns) -> None:
-    assert "Title" in do(anns, "todos", title="")
-    assert "Points" in do(anns, "todos", title="x", points="9999")
-    assert "Hours" in do(anns, "report", day="2026-03-18", hours="25")
-    assert "has not begun" in do(anns, "report", day="9999-01-01", hours="1")
+    assert "Title" in refused(anns, "todos", title="")
+    assert "Points" in refused(anns, "todos", title="x", points="9999")
+    assert "Hours" in refused(anns, "report", day="2026-03-18", hours="25")
+    assert "has not begun" in refused(anns, "report", day="9999-01-01", hours="1")
     assert not Todo.objects.exists()
     assert not DailyReport.objects.exists()
+
+
+def test_what_was_typed_into_a_refused_form_stays_there(anns) -> None:
+    text = refused(
+        anns, "todos", title='"Milk" <b>', due_on="2026-04-01", priority="high", points="9999",
+        tags="home, shop",
+    )  # fmt: skip
+    for kept in ("&quot;Milk&quot; &lt;b&gt;", "2026-04-01", "9999", "home, shop"):
+        assert f'value="{kept}"' in text
+    assert '<option value="high" selected>' in text
+    assert text.count(" selected>") == 1
+
+    day = str(timezone.localdate())
+    text = refused(anns, "report", day=day, hours="25", mood="4", notes="A <long> day")
+    assert 'value="25"' in text
+    assert '<option value="4" selected>' in text
+    assert ">A &lt;long&gt; day</textarea>" in text
+    assert f'name="day" value="{day}"' in text
+
+    do(anns, "timers", label="first")
+    assert "is running" in refused(anns, "timers", 409, label="second")
+    # Nothing of it is left on the page that is opened anew.
+    assert "long" not in anns.get("/tracker/").content.decode()
 
 
 def test_a_timer_and_a_report(anns) -> None:
     assert "data-running" in do(anns, "timers", label="deep work")
     timer = Timer.objects.get()
-    assert "is running" in do(anns, "timers")
+    assert "is running" in refused(anns, "timers", 409)
     assert "Resume" in do(anns, f"timers/{timer.pk}/pause")
     do(anns, f"timers/{timer.pk}/resume")
     assert "Start" in do(anns, f"timers/{timer.pk}/stop")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 from uuid import UUID
 
@@ -35,10 +35,13 @@ def shown(
     return render(request, template, {**context, "degraded": degraded}, status=status)
 
 
-def deed(view: Callable[..., str]) -> View:
+def deed(view: Callable[..., str], *, again: View | None = None) -> View:
     """Do what a form asks for whoever is signed in, say what was done, and go back.
 
     The view returns a sentence; what it raises on purpose is shown as one.
+
+    :param again: shows the form with what was typed, where it was refused; takes the request and
+        the answer's status.
     """
 
     @wraps(view)
@@ -49,9 +52,16 @@ def deed(view: Callable[..., str]) -> View:
             if error.status >= 500:
                 raise
             messages.error(request, f"{error.detail} {error.remedy}")
+            if again is not None:
+                return again(request, status=error.status)
         return back(request)
 
     return require_POST(never_cache(login_required(act)))
+
+
+def form_of(again: View) -> Callable[[Callable[..., str]], View]:
+    """Return `deed` for a form of the page that `again` shows."""
+    return partial(deed, again=again)
 
 
 def back(request: HttpRequest) -> HttpResponseRedirect:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
-from tracker.models import Timer, Todo
+from tracker.models import DailyReport, Timer, Todo
 from tracker.queries import own
 from tracker.queries.own import TodoFilter
 from tracker.services import reports, timers, todos
 from tracker.views.forms import ReportForm, TimerForm, TodoForm, cleaned
-from tracker.views.page import deed, page, shown, user_id_of
+from tracker.views.page import deed, form_of, page, shown, user_id_of
 
 SHOWN = 50
 DONE_SHOWN = 10
@@ -22,6 +23,12 @@ DONE_SHOWN = 10
 @page
 def today(request: HttpRequest) -> HttpResponse:
     """Show open todos, what was done lately, timers that are not stopped, and today's report."""
+    return _shown(request)
+
+
+def _shown(request: HttpRequest, *, status: int = 200) -> HttpResponse:
+    """Show the page; of a form that was refused, with what was typed into it."""
+    typed = request.POST
     user_id = user_id_of(request)
     at, day = timezone.now(), timezone.localdate()
     open_todos = own.todos_of(
@@ -30,22 +37,25 @@ def today(request: HttpRequest) -> HttpResponse:
         cursor=request.GET.get("cursor") or None,
         limit=SHOWN,
     )
+    report = own.report_of(user_id=user_id, day=day)
     active = [timer for state in ("running", "paused") for timer in _timers(user_id, state)]
     context = {
         "todos": open_todos,
         "done": own.done_lately(user_id=user_id, limit=DONE_SHOWN),
         "timers": [(timer, timer.total_seconds(at=at)) for timer in active],
         "is_running": any(timer.state == "running" for timer in active),
-        "report": own.report_of(user_id=user_id, day=day),
+        "report": report,
         "day": day,
-        "moods": range(1, 6),
+        "typed": typed,
+        "fields": _report_fields(report, day, typed),
+        "moods": [str(mood) for mood in range(1, 6)],
         "priorities": Todo.Priority.choices,
         "here": "today",
     }
-    return shown(request, "tracker/today.html", context)
+    return shown(request, "tracker/today.html", context, status=status)
 
 
-@deed
+@form_of(_shown)
 def add_todo(request: HttpRequest) -> str:
     """Make a todo."""
     given = cleaned(TodoForm(request.POST))
@@ -77,7 +87,7 @@ def change_todo(request: HttpRequest, todo_id: UUID, verb: str) -> str:
     raise Http404
 
 
-@deed
+@form_of(_shown)
 def start_timer(request: HttpRequest) -> str:
     """Start a timer."""
     label = cleaned(TimerForm(request.POST))["label"]
@@ -100,7 +110,7 @@ def change_timer(request: HttpRequest, timer_id: UUID, verb: str) -> str:
     return said
 
 
-@deed
+@form_of(_shown)
 def file_report(request: HttpRequest) -> str:
     """File the report of a day."""
     given = cleaned(ReportForm(request.POST))
@@ -114,6 +124,22 @@ def file_report(request: HttpRequest) -> str:
         at=timezone.now(),
     )
     return f"The report of {day:%d %B %Y} is filed."
+
+
+def _report_fields(
+    report: DailyReport | None, day: dt.date, typed: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what the form of the report begins with."""
+    fields = {"day": day.isoformat(), "hours": "", "mood": "", "notes": ""}
+    if "hours" in typed:
+        return {name: typed.get(name, "") for name in fields}
+    if report is None:
+        return fields
+    return fields | {
+        "hours": f"{report.hours:.2f}".removesuffix(".00"),
+        "mood": str(report.mood or ""),
+        "notes": report.notes,
+    }
 
 
 def _timers(user_id: UUID, state: str) -> list[Timer]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin as ThemedAdmin
     from django.contrib.admin import TabularInline as ThemedInline
     from django.contrib.admin.widgets import AdminTextInputWidget as TextInput
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
     from django.http.response import HttpResponseBase
 else:
     from unfold.admin import ModelAdmin as ThemedAdmin
@@ -49,7 +49,7 @@ class HomeAdmin(LoggedAdmin[AnyModel], ThemedAdmin[AnyModel]):
         LooseForeignKey: {"widget": TextInput},
     }
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the list. Raises SuspiciousOperation (400) for a filter that no text can equal."""
         if any("\0" in value for values in request.GET.lists() for value in values[1]):
             raise SuspiciousOperation("A parameter holds a NUL character.")

@@ -52,6 +52,7 @@ class TestAProgram:
             (b'{"fileUrl": "a", "totalPoints": NaN}', "NaN"),
             (b'{"fileUrl": "a\\u0000b", "totalPoints": 1}', "NUL"),
             (b'{"fileUrl": "\\ud800", "totalPoints": 1}', "half a surrogate pair"),
+            (b'{"fileUrl": "a", "totalPoints": 1, "\xed\xa0\x80": 1}', "the same in bytes"),
             (b"[" * 100_000, "depth"),
         ],
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
 from django.db import connections, router
 
 from outbox.events import SHARDS
-from outbox.models import OutboxEvent
+from outbox.models import DeadLetter, OutboxEvent
 
 # One look at the beginning of each shard's part of the key, whatever waits behind it.
 _OLDEST: Final = """
@@ -17,6 +18,12 @@ SELECT min(first.created_at) FROM generate_series(0, %s) AS shards(shard) CROSS 
     WHERE sink = %s AND outbox_outboxevent.shard = shards.shard ORDER BY id LIMIT 1
 ) AS first
 """
+
+
+def gave_up(sink: str, aggregate_types: Collection[str]) -> bool:
+    """Tell whether dead letters lie about: changes of these aggregates that `sink` may not have."""
+    letters = DeadLetter.objects.using(router.db_for_write(DeadLetter))
+    return letters.filter(sink=sink, aggregate_type__in=aggregate_types).exists()
 
 
 def waiting_since(sink: str) -> datetime | None:

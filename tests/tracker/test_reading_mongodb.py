@@ -12,7 +12,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from outbox import upkeep
 from outbox.events import MONGODB
+from outbox.models import DeadLetter, OutboxEvent
 from outbox.watermark import waiting_since
 from tests.homes import databases_of
 from tests.people import a_user
@@ -329,6 +331,27 @@ def test_ones_own_figures_are_never_late(ann, as_ann) -> None:
         deliver()
         assert mongodb_has_all_of(user_id=ann.pk)
         assert completed() == number
+
+
+def test_figures_do_not_miss_what_mongodb_was_given_up_for(ann) -> None:
+    todo = todos.create_todo(user_id=ann.pk, at=NOW, title="x", points=7, done=True)
+    waiting = OutboxEvent.objects.filter(aggregate_id=str(todo.pk), sink=MONGODB)
+    for event in waiting.values(
+        *("id", "sink", "aggregate_type", "aggregate_id", "type", "schema", "created_at")
+    ):
+        DeadLetter.objects.create(**event, attempts=8, kind="KeyError", reason="Tried 8 times.")
+    waiting.delete()
+    deliver()
+    assert str(todo.pk) not in documents("todos")
+
+    day = NOW.date()
+    found = analytics(user_id=ann.pk, first=day, last=day, timezone="UTC", at=NOW)
+
+    assert found.totals.points == 7
+    assert not mongodb_has_all_of(user_id=ann.pk)
+    upkeep.replay(upkeep.dead_letters())
+    deliver()
+    assert mongodb_has_all_of(user_id=ann.pk)
 
 
 def test_what_others_wrote_keeps_nobody_from_mongodb(ann, ben) -> None:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from common.errors import PolystoreError
 from databases.fallback import mongodb_or
 from outbox.events import MONGODB
-from outbox.watermark import waiting_since
+from outbox.watermark import gave_up, waiting_since
 from tracker.models import DailyReport, Standing, TimerInterval, Todo
 from tracker.stores import Activity, activity_of
 
@@ -26,6 +26,8 @@ MARGIN: Final = dt.timedelta(seconds=35)
 """Longer than any transaction between its first statement and its events: one statement may take
 30 seconds."""
 HOUR: Final = 3_600
+COUNTED: Final = ("todo", "timer", "daily_report")
+"""The aggregates that the figures are made of."""
 
 
 class RangeRefused(PolystoreError):
@@ -119,7 +121,9 @@ def mongodb_has_all_of(*, user_id: UUID) -> bool:
     if wrote_at is None:
         return True
     waiting = waiting_since(MONGODB)
-    return waiting is None or waiting > wrote_at + MARGIN
+    if waiting is not None and waiting <= wrote_at + MARGIN:
+        return False
+    return not gave_up(MONGODB, COUNTED)
 
 
 def _activity_in_postgres(

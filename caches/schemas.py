@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, Field, Strict, model_validator
 
-from common.schemas import AnswerSchema, WireSchema
+from common.schemas import AnswerSchema, Day, WireSchema
 
 AT_ONCE: Final = 1000
 """Points of a batch that are answered in the request."""
@@ -34,7 +34,7 @@ class PointQuery(WireSchema):
     program: ProgramName | None = Field(
         None, description="One program; without it, all that are in force on the day."
     )
-    as_of: dt.date | None = Field(None, description="The day to answer for; without it, today.")
+    as_of: Day | None = Field(None, description="The day to answer for; without it, today.")
 
 
 class AddressBody(WireSchema):
@@ -59,7 +59,7 @@ class CheckBody(WireSchema):
     program: ProgramName | None = Field(
         None, description="One program; without it, all that are in force on the day."
     )
-    as_of: dt.date | None = Field(None, description="The day to answer for; without it, today.")
+    as_of: Day | None = Field(None, description="The day to answer for; without it, today.")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -268,7 +268,7 @@ class BatchBody(WireSchema):
         description="Up to 1,000 points, or 100 of which some are addresses, are answered at once.",
     )
     program: ProgramName | None = None
-    as_of: dt.date | None = None
+    as_of: Day | None = None
 
 
 class BatchItem(CheckAnswer):
@@ -316,7 +316,7 @@ class ZoneQuery(WireSchema):
     """What is asked about a zone."""
 
     program: ProgramName | None = None
-    as_of: dt.date | None = None
+    as_of: Day | None = None
 
 
 class ZonesQuery(ZoneQuery, PageQuery):

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+import datetime as dt
+import re
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from ninja import Schema
-from pydantic import AliasGenerator, ConfigDict, model_validator
+from pydantic import AliasGenerator, BeforeValidator, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 Item = TypeVar("Item")
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def _written_out(given: Any) -> Any:
+    """Refuse numbers, which would be taken for seconds since 1970."""
+    if isinstance(given, dt.date) or (isinstance(given, str) and _DAY.fullmatch(given)):
+        return given
+    raise PydanticCustomError("date_format", "Write a day as YYYY-MM-DD.")
+
+
+Day = Annotated[dt.date, BeforeValidator(_written_out)]
+"""A day in a request."""
 
 
 class WireSchema(Schema):

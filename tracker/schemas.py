@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 
 from common.pagination import LONGEST_CURSOR
-from common.schemas import AnswerSchema, Page, WireSchema
+from common.schemas import AnswerSchema, Day, Page, WireSchema
 from tracker.models import LONGEST_TAG, MOST_POINTS, MOST_TAGS
 
 PriorityName = Literal["low", "normal", "high", "urgent"]
@@ -42,8 +42,8 @@ class TodosQuery(PageQuery):
     done: bool | None = None
     tag: Tag | None = None
     priority: PriorityName | None = None
-    due_before: dt.date | None = Field(None, description="Due on an earlier day than this.")
-    due_after: dt.date | None = Field(None, description="Due on a later day than this.")
+    due_before: Day | None = Field(None, description="Due on an earlier day than this.")
+    due_after: Day | None = Field(None, description="Due on a later day than this.")
 
 
 class TodoBody(WireSchema):
@@ -51,7 +51,7 @@ class TodoBody(WireSchema):
 
     title: Title
     notes: Notes = ""
-    due_on: dt.date | None = None
+    due_on: Day | None = None
     priority: PriorityName = "normal"
     tags: Tags = []
     points: Points = 10
@@ -63,7 +63,7 @@ class TodoChange(WireSchema):
 
     title: Title | None = None
     notes: Notes | None = None
-    due_on: dt.date | None = Field(None, description="null takes the day away.")
+    due_on: Day | None = Field(None, description="null takes the day away.")
     priority: PriorityName | None = None
     tags: Tags | None = None
     points: Points | None = None
@@ -142,8 +142,8 @@ class FriendAnswer(AnswerSchema):
 class ReportsQuery(PageQuery):
     """Which reports."""
 
-    from_: dt.date | None = Field(None, alias="from")
-    to: dt.date | None = None
+    from_: Day | None = Field(None, alias="from")
+    to: Day | None = None
 
 
 class ReportBody(WireSchema):
@@ -212,8 +212,8 @@ class PersonAnswer(AnswerSchema):
 class AnalyticsQuery(WireSchema):
     """Which days, in which time zone."""
 
-    from_: dt.date | None = Field(None, alias="from", description="By default 29 days before `to`.")
-    to: dt.date | None = Field(None, description="By default today.")
+    from_: Day | None = Field(None, alias="from", description="By default 29 days before `to`.")
+    to: Day | None = Field(None, description="By default today.")
     timezone: str | None = Field(
         None, max_length=64, description="A name such as Europe/Vienna; by default the site's."
     )

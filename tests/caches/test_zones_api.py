@@ -84,6 +84,7 @@ def test_before_seeding_the_answer_is_unknown(client: Client) -> None:
         ({"lat": "-118.25", "lon": "34.05"}, "Did you mean lat=34.05 and lon=-118.25"),
         ({"lat": "38.9", "lon": "-77", "program": "oz9"}, "program"),
         ({"lat": "38.9", "lon": "-77", "asOf": "soon"}, "asOf"),
+        ({"lat": "38.9", "lon": "-77", "asOf": "0"}, "asOf"),
     ],
 )
 def test_wrong_coordinates_get_a_422_that_says_what_is_wrong(

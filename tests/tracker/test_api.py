@@ -84,6 +84,8 @@ class TestTodos:
             {"title": "x", "points": "5"},
             {"title": "x", "priority": "huge"},
             {"title": "x", "dueOn": "soon"},
+            {"title": "x", "dueOn": 0},
+            {"title": "x", "dueOn": "1700000000"},
             {"title": "x", "tags": ["y"] * 21},
             {"title": "x", "tags": [""]},
         ],
@@ -161,6 +163,7 @@ def test_a_report_is_filed_once_per_day(as_ann) -> None:
         made(as_ann("PUT", "/api/reports/daily/9999-12-31", {"hours": 1}), 422)["code"]
         == "tracker.day_refused"
     )
+    assert made(as_ann("GET", "/api/reports/daily/0"), 422)["code"] == "request.invalid"
     for wrong in ({"hours": 24.5}, {"hours": 1.125}, {"hours": 1, "mood": 6}, {"hours": -1}):
         assert made(as_ann("PUT", path, wrong), 422)
     listed = as_ann("GET", "/api/reports/daily", **{"from": "2026-03-01", "to": "2026-03-31"})

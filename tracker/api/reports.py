@@ -11,7 +11,7 @@ from ninja import Query, Router, Status
 
 from common.access import signed_in
 from common.pagination import KeysetPage
-from common.schemas import Page
+from common.schemas import Day, Page
 from tracker.api.caller import user_id_of
 from tracker.models import DailyReport
 from tracker.queries.analytics import Analytics, analytics, usual_first
@@ -44,7 +44,7 @@ def list_reports(request: HttpRequest, asked: Query[ReportsQuery]) -> KeysetPage
 
 @router.get("/daily/{day}", response=ReportAnswer, summary="Your report of a day")
 @signed_in("tracker")
-def get_report(request: HttpRequest, day: dt.date) -> DailyReport:
+def get_report(request: HttpRequest, day: Day) -> DailyReport:
     """Show a report."""
     found = report_of(user_id=user_id_of(request), day=day)
     if found is None:
@@ -56,7 +56,7 @@ def get_report(request: HttpRequest, day: dt.date) -> DailyReport:
     "/daily/{day}", response={200: ReportAnswer, 201: ReportAnswer}, summary="File a report"
 )
 @signed_in("tracker")
-def file_report(request: HttpRequest, day: dt.date, body: ReportBody) -> Status[DailyReport]:
+def file_report(request: HttpRequest, day: Day, body: ReportBody) -> Status[DailyReport]:
     """File the report of a day (201), or put it in the place of an earlier one (200)."""
     filed = reports.file_report(
         user_id=user_id_of(request),
@@ -71,7 +71,7 @@ def file_report(request: HttpRequest, day: dt.date, body: ReportBody) -> Status[
 
 @router.delete("/daily/{day}", response={204: None}, summary="Delete a report")
 @signed_in("tracker")
-def delete_report(request: HttpRequest, day: dt.date) -> Status[None]:
+def delete_report(request: HttpRequest, day: Day) -> Status[None]:
     """Delete the report of a day."""
     reports.delete_report(user_id=user_id_of(request), day=day)
     return Status(204, None)

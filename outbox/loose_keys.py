@@ -172,7 +172,7 @@ def _told(triggers: Iterable[tuple[str, Any]]) -> defaultdict[str, set[str]]:
     """Return the apps that are told of each table's deletions."""
     told: defaultdict[str, set[str]] = defaultdict(set)
     for table, arguments in triggers:
-        aggregate_type, _, sinks = bytes(arguments).decode().rstrip("\0").split("\0")
+        aggregate_type, _, sinks, *_ = bytes(arguments).decode().rstrip("\0").split("\0")
         if aggregate_type == table:
             told[table].update(sinks.split(","))
     return told

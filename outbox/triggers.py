@@ -10,8 +10,9 @@ For the migrations of apps whose rows others show::
     ]
 
 The trigger runs after the row is written, so under its lock: the ids of its events rise in the
-order of the commits. CockroachDB has no such triggers: there the operation does nothing, and
-`verify_sync` finds what nobody recorded.
+order of the commits. A row that is shown as a part of another one (`part_of`) locks that one, too:
+two parts may change at the same time, and their events are of one aggregate. CockroachDB has no
+such triggers: there the operation does nothing, and `verify_sync` finds what nobody recorded.
 """
 
 from __future__ import annotations
@@ -24,13 +25,18 @@ from django.db import migrations
 
 FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION outbox_record_change() RETURNS trigger LANGUAGE plpgsql AS $$
--- Arguments: aggregate type, column of its id, sinks separated by commas.
+-- Arguments: aggregate type, column of its id, sinks separated by commas; and the aggregate's table
+-- where it is another one.
 DECLARE
     id text := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ->> TG_ARGV[1]
                     ELSE to_jsonb(NEW) ->> TG_ARGV[1] END;
     verb text := CASE TG_OP WHEN 'INSERT' THEN 'created' WHEN 'UPDATE' THEN 'updated'
                             ELSE 'deleted' END;
 BEGIN
+    IF TG_NARGS > 3 THEN
+        EXECUTE 'SELECT FROM ' || quote_ident(TG_ARGV[3]) || ' WHERE id = ' || quote_literal(id)
+            || ' FOR NO KEY UPDATE';
+    END IF;
     INSERT INTO outbox_outboxevent (sink, shard, aggregate_type, aggregate_id, event_type)
     SELECT sink, ('x' || substr(md5(TG_ARGV[0] || ':' || id), 1, 1))::bit(4)::int,
            TG_ARGV[0], id, TG_ARGV[0] || '.' || verb
@@ -67,6 +73,7 @@ def record_changes(
     on: str = "INSERT OR UPDATE OR DELETE",
     of: Sequence[str] = (),
     column: str = "id",
+    part_of: str = "",
     name: str = "",
 ) -> migrations.RunPython:
     """Return the operation that records an event for every changed row of `table`.
@@ -75,12 +82,15 @@ def record_changes(
     :param of: columns that are shown: an update that changes none of them records nothing. By
         default every update does.
     :param column: holds the aggregate's id.
+    :param part_of: the table whose `id` that is, where it is not this one.
     :param name: of the trigger, where a table has several.
     """
-    _require_names(table, aggregate_type, column, *sinks, *of)
+    _require_names(table, aggregate_type, column, *sinks, *of, *filter(None, [part_of]))
     if not re.fullmatch(r"(INSERT|UPDATE|DELETE)( OR (INSERT|UPDATE|DELETE))*", on):
         raise ValueError(f"{on!r} names no changes.")
-    calls = f"outbox_record_change('{aggregate_type}', '{column}', '{','.join(sinks)}')"
+    arguments = [aggregate_type, column, ",".join(sinks), *filter(None, [part_of])]
+    listed = ", ".join(f"'{argument}'" for argument in arguments)
+    calls = f"outbox_record_change({listed})"
     triggers = _triggers(name or f"{table}_to_outbox", on, of)
 
     def forwards(_apps: Any, editor: Any) -> None:

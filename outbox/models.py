@@ -10,7 +10,8 @@ class OutboxEvent(models.Model):
     """An event that waits for its sink. It is deleted as soon as the sink has it durably.
 
     The table's own key is (sink, shard, id), see the migration: one index serves claim and
-    deletion. Rows are written by `outbox.recording` and by triggers, never through this model.
+    deletion. Rows are written by `outbox.recording` and by triggers; through this model only dead
+    letters come back.
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -15,9 +15,10 @@ from django.utils import timezone
 from databases.placement import alias_of
 from databases.transactions import atomic_for
 from outbox.delivery.settling import tell
-from outbox.events import NewEvent
-from outbox.models import DeadLetter, DeliveredEvent, DeliveryState
-from outbox.recording import APP, record
+from outbox.events import shard_of
+from outbox.models import DeadLetter, DeliveredEvent, DeliveryState, OutboxEvent
+from outbox.recording import APP
+from outbox.wake import hint_after_commit
 
 AT_ONCE: Final = 500
 """Rows of one transaction."""
@@ -52,7 +53,10 @@ def dead_letters() -> QuerySet[DeadLetter]:
 
 
 def replay(letters: QuerySet[DeadLetter]) -> int:
-    """Record a fresh event for each of these dead letters and remove it, in one transaction.
+    """Put these dead letters back into the queue as the events that they were, due now.
+
+    Each keeps its id: a new one, given without the lock of the row, would hide an older event of a
+    transaction that has the lock and commits later. It keeps its moment and headers, too.
 
     :returns: how many.
     """
@@ -83,22 +87,32 @@ def _replay(ids: Sequence[int]) -> int:
             .order_by("id")
             .select_for_update()
         )
-        for letter in letters:
-            record(
-                NewEvent(
-                    aggregate_type=letter.aggregate_type,
-                    aggregate_id=letter.aggregate_id,
-                    type=letter.type,
-                    payload=letter.payload,
-                    schema=letter.schema,
-                ),
-                only=letter.sink,
-            )
+        OutboxEvent.objects.using(alias_of(APP)).bulk_create([_event_of(one) for one in letters])
+        hint_after_commit(*{one.sink for one in letters})
         DeadLetter.objects.using(alias_of(APP)).filter(pk__in=[one.pk for one in letters]).delete()
     for sink, kind in {(letter.sink, letter.kind) for letter in letters}:
         if not dead_letters().filter(sink=sink, kind=kind).exists():
             tell(sink, kind, recovered=True)
     return len(letters)
+
+
+def _event_of(letter: DeadLetter) -> OutboxEvent:
+    """Return the event as a retry whose time has come: scans for new ones have passed its id."""
+    return OutboxEvent(
+        id=letter.pk,
+        sink=letter.sink,
+        shard=shard_of(letter.aggregate_type, letter.aggregate_id),
+        aggregate_type=letter.aggregate_type,
+        aggregate_id=letter.aggregate_id,
+        type=letter.type,
+        schema=letter.schema,
+        payload=letter.payload,
+        headers=letter.headers,
+        created_at=letter.created_at,
+        attempts=1,
+        next_at=timezone.now(),
+        error=letter.kind,
+    )
 
 
 def _in_parts(rows: QuerySet[Any], order: str) -> Iterator[int]:

@@ -13,7 +13,6 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from outbox import upkeep
 from outbox.delivery import drain_once
 from outbox.models import DeadLetter, DeliveryState, OutboxEvent
 from tests.outbox.notes import dead, shown, waiting, write
@@ -153,22 +152,6 @@ def test_replay_of_one(letters) -> None:
     first = DeadLetter.objects.earliest("id")
     assert reported("replay", str(first.pk))[1] == {"replayed": 1}
     assert (dead(), waiting()) == (["2"], ["1"])
-
-
-def test_a_replayed_event_is_the_same_and_newer(listener, settings) -> None:
-    settings.OUTBOX_MAX_ATTEMPTS = 1
-    listener.refuses = lambda _: True
-    write("1", "a")
-    drain_once()
-    old = DeadLetter.objects.get()
-    listener.refuses = lambda _: False
-
-    upkeep.replay(upkeep.dead_letters())
-    drain_once()
-
-    event = listener.told[0]
-    assert (event.type, event.aggregate_id, event.sink) == (old.type, "1", "analytics")
-    assert event.id > old.pk
 
 
 @pytest.mark.parametrize(

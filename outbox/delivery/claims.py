@@ -15,6 +15,7 @@ from typing import Final
 from outbox.delivery.floor import SEQUENCE, XMIN, XMIN_AND_NUMBER, Floor
 from outbox.delivery.outcome import Claimed
 from outbox.delivery.session import Session
+from outbox.delivery.state import State
 from outbox.events import MONGODB
 
 SAMPLE_EVERY: Final = 0.05
@@ -23,14 +24,23 @@ SWEEP_EVERY: Final = 5.0
 _KEYS: Final = "e.shard, e.id, e.aggregate_type, e.aggregate_id, e.event_type, e.attempts"
 _AGE: Final = "extract(epoch FROM clock_timestamp() - e.created_at)::float8"
 _REST: Final = "e.schema, e.payload::text, e.headers::text, e.created_at::text"
-_NOT_PAUSED: Final = "NOT EXISTS (SELECT FROM outbox_deliverystate WHERE paused_at IS NOT NULL)"
+_SLIM_COLUMNS: Final = f"{_KEYS}, {_AGE}"
+_FULL_COLUMNS: Final = f"{_KEYS}, {_AGE}, {_REST}"
+_NOTHING: Final = {
+    _SLIM_COLUMNS: ", ".join(["NULL"] * 7),
+    _FULL_COLUMNS: ", ".join(["NULL"] * 11),
+}
+_HINDERED: Final = (
+    "EXISTS (SELECT FROM outbox_deliverystate WHERE paused_at IS NOT NULL OR epoch <> %s)"
+)
 
 
 def _new(columns: str) -> str:
     # Of the ids in hand PostgreSQL makes a hash once; with <> ALL a plan that it keeps would
-    # compare each row with each of them.
+    # compare each row with each of them. A row of nothing says that none was shown: what was seen
+    # and what was hidden must be told by one snapshot.
     return f"""
-    SELECT {columns}
+    (SELECT {columns}
     FROM unnest(%s::smallint[], %s::bigint[]) AS s (shard, floor)
     CROSS JOIN LATERAL (
         SELECT * FROM outbox_outboxevent
@@ -38,8 +48,9 @@ def _new(columns: str) -> str:
           AND id NOT IN (SELECT unnest(%s::bigint[]))
         ORDER BY id LIMIT %s
     ) AS e
-    WHERE {_NOT_PAUSED}
-    LIMIT %s
+    WHERE NOT {_HINDERED}
+    LIMIT %s)
+    UNION ALL SELECT {_NOTHING[columns]} WHERE {_HINDERED}
     """  # noqa: S608 - made of constants
 
 
@@ -47,14 +58,14 @@ def _due(columns: str) -> str:
     return f"""
     SELECT {columns} FROM outbox_outboxevent AS e
     WHERE e.attempts > 0 AND e.next_at <= clock_timestamp() AND e.sink = %s
-      AND e.shard = ANY(%s::smallint[]) AND {_NOT_PAUSED}
+      AND e.shard = ANY(%s::smallint[]) AND NOT {_HINDERED}
     ORDER BY e.next_at LIMIT %s
     """  # noqa: S608 - made of constants
 
 
 # A projection reads the row itself: its events travel without payload and headers.
-_SLIM: Final = (_new(f"{_KEYS}, {_AGE}"), _due(f"{_KEYS}, {_AGE}"))
-_FULL: Final = (_new(f"{_KEYS}, {_AGE}, {_REST}"), _due(f"{_KEYS}, {_AGE}, {_REST}"))
+_SLIM: Final = (_new(_SLIM_COLUMNS), _due(_SLIM_COLUMNS))
+_FULL: Final = (_new(_FULL_COLUMNS), _due(_FULL_COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,8 @@ class Claim:
     """There may be more."""
     read: Mapping[int, int]
     """Shard → the id up to which nothing else can be waiting, once these events are settled."""
+    hindered: bool = False
+    """Nothing was shown: delivery is paused, or another epoch has begun."""
 
 
 class Claims:
@@ -81,6 +94,14 @@ class Claims:
         self._floors: dict[int, int] = {}
         self._swept = time.monotonic()
         self._sampled = 0.0
+        self._epoch = State().epoch
+
+    def enter(self, epoch: int) -> None:
+        """Show the events of this epoch alone; another one begins with ids that were set back."""
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._floor = Floor()
+            self._floors.clear()
 
     def forget(self, shards: Iterable[int]) -> None:
         """Begin anew with shards that others have owned meanwhile."""
@@ -102,8 +123,14 @@ class Claims:
         floors = [self._floors.get(shard, 0) for shard in shards]
         in_hand = [one.id for one in besides]
         rows = self._session.run(
-            self._new, (list(shards), floors, self._sink, in_hand, self._batch, self._batch)
-        )
+            self._new,
+            (
+                list(shards), floors, self._sink, in_hand, self._batch, self._epoch, self._batch,
+                self._epoch,
+            ),
+        )  # fmt: skip
+        if rows and rows[-1][0] is None:
+            return Claim([], full=False, read={}, hindered=True)
         events = list(starmap(Claimed, rows))
         full = len(events) >= self._batch
         return Claim(events, full, self._read(shards, events[-1] if full else None))
@@ -116,7 +143,8 @@ class Claims:
 
     def due(self, shards: Sequence[int]) -> list[Claimed]:
         """Return failed events whose time has come."""
-        rows = self._session.run(self._due, (self._sink, list(shards), self._batch))
+        parameters = (self._sink, list(shards), self._epoch, self._batch)
+        rows = self._session.run(self._due, parameters)
         return list(starmap(Claimed, rows))
 
     def _read(self, shards: Sequence[int], last: Claimed | None) -> dict[int, int]:

@@ -75,7 +75,7 @@ class Drainer:
         self._claims = Claims(session, sink, batch=settings.OUTBOX_BATCH_SIZE)
         self._settling = Settling(session, sink)
         self._state = State()
-        self._looked = 0.0
+        self._looked = float("-inf")
         self._ahead: _Batch | None = None
         self._beside = ThreadPoolExecutor(1, thread_name_prefix=f"outbox-{sink}")
         self._pause = FIRST_PAUSE
@@ -140,7 +140,7 @@ class Drainer:
         if now - self._looked < LOOK_EVERY:
             return []
         self._looked = now
-        self._state = state_of(self._session)
+        self._enter(state_of(self._session))
         change = self._shards.balance()
         if change.lost:
             self._ahead = None  # its events may be somebody else's now
@@ -150,6 +150,12 @@ class Drainer:
         if self._state.paused or not self._shards.owned:
             return []
         return self._claims.due(self._shards.owned)
+
+    def _enter(self, state: State) -> None:
+        if state.epoch != self._state.epoch:
+            self._ahead = None
+            self._claims.enter(state.epoch)
+        self._state = state
 
     def _hindered(self) -> str:
         """Return why nothing can be delivered now, or ""."""
@@ -173,6 +179,9 @@ class Drainer:
 
     def _claimed(self, besides: Sequence[Claimed] = ()) -> _Batch | None:
         claim = self._claims.new(self._shards.rotated(), besides=besides)
+        if claim.hindered:
+            self._looked = float("-inf")
+            return None
         if not claim.events:
             if not besides:
                 self._claims.settled(claim)
@@ -206,7 +215,9 @@ class Drainer:
         if results.outage:
             self._ahead = None
             return Delivered(reason=results.outage)
-        delivered = self._settling.settle(results, waited=time.monotonic() - started)
+        delivered = self._settling.settle(
+            results, waited=time.monotonic() - started, epoch=self._state.epoch
+        )
         if batch.claim is not None:
             self._claims.settled(batch.claim)
         return delivered

@@ -13,12 +13,17 @@ from outbox.delivery.failures import pause_before
 from outbox.delivery.measuring import count
 from outbox.delivery.outcome import Claimed, Delivered, Results
 from outbox.delivery.session import Session
+from outbox.delivery.state import State
 from outbox.events import MONGODB
 
 logger = logging.getLogger("outbox.delivery")
 
-_THESE: Final = "e.shard = ANY(%s::smallint[]) AND e.id = ANY(%s::bigint[]) AND e.sink = %s"
-"""Ids are unique; the shards only lead the index to them."""
+_SAME_EPOCH: Final = "NOT EXISTS (SELECT FROM outbox_deliverystate WHERE epoch <> %s)"
+"""A restore begins another one, and gives ids out a second time: those in hand are not these."""
+_THESE: Final = (
+    f"e.shard = ANY(%s::smallint[]) AND e.id = ANY(%s::bigint[]) AND e.sink = %s AND {_SAME_EPOCH}"
+)
+"""Ids are unique in an epoch; the shards only lead the index to them."""
 _COLUMNS: Final = (
     "id, sink, aggregate_type, aggregate_id, event_type, schema, payload, headers, created_at"
 )
@@ -59,20 +64,20 @@ UNION
 SELECT aggregate_type, aggregate_id FROM outbox_deadletter WHERE sink = %s
 LIMIT %s
 """
-_OLDER_RETRIES: Final = """
+_OLDER_RETRIES: Final = f"""
 DELETE FROM outbox_outboxevent AS e
 USING unnest(%s::text[], %s::text[], %s::bigint[]) AS k (aggregate_type, aggregate_id, id)
 WHERE e.attempts > 0 AND e.sink = %s AND e.aggregate_type = k.aggregate_type
-  AND e.aggregate_id = k.aggregate_id AND e.id < k.id
+  AND e.aggregate_id = k.aggregate_id AND e.id < k.id AND {_SAME_EPOCH}
 RETURNING e.aggregate_type, e.aggregate_id, e.attempts
-"""
-_OLDER_DEAD: Final = """
+"""  # noqa: S608 - made of constants
+_OLDER_DEAD: Final = f"""
 DELETE FROM outbox_deadletter AS e
 USING unnest(%s::text[], %s::text[], %s::bigint[]) AS k (aggregate_type, aggregate_id, id)
 WHERE e.sink = %s AND e.aggregate_type = k.aggregate_type
-  AND e.aggregate_id = k.aggregate_id AND e.id < k.id
+  AND e.aggregate_id = k.aggregate_id AND e.id < k.id AND {_SAME_EPOCH}
 RETURNING e.kind
-"""
+"""  # noqa: S608 - made of constants
 _STILL_DEAD: Final = "SELECT 1 FROM outbox_deadletter WHERE kind = %s LIMIT 1"
 MOST_TROUBLED: Final = 10_000
 """Aggregates with failures that a drainer keeps in mind; with more, it asks for each batch."""
@@ -87,6 +92,7 @@ class Settling:
         self._sink = sink
         self._done = _MOVE if settings.OUTBOX_HISTORY else _DELETE
         self._troubled: set[tuple[str, str]] | None = None
+        self._epoch = State().epoch
 
     def look(self) -> None:
         """Read which aggregates have failures that a later event would resolve."""
@@ -96,11 +102,13 @@ class Settling:
         rows = self._session.run(_TROUBLED, (self._sink, self._sink, MOST_TROUBLED))
         self._troubled = None if len(rows) == MOST_TROUBLED else {(row[0], row[1]) for row in rows}
 
-    def settle(self, results: Results, *, waited: float) -> Delivered:
+    def settle(self, results: Results, *, waited: float, epoch: int) -> Delivered:
         """Write down what `results` say, and count it.
 
+        :param epoch: in which the events were claimed; in another one nothing is written.
         :param waited: seconds between the claim and the sink's acknowledgement.
         """
+        self._epoch = epoch
         if results.done:
             self._session.run(self._done, self._these(results.done))
             self._resolve(results.done)
@@ -114,8 +122,9 @@ class Settling:
         older = self._aggregates(done)
         if not older[0]:
             return
-        self._session.run(_OLDER_RETRIES, (*older, self._sink))
-        kinds = {row[0] for row in self._session.run(_OLDER_DEAD, (*older, self._sink))}
+        parameters = (*older, self._sink, self._epoch)
+        self._session.run(_OLDER_RETRIES, parameters)
+        kinds = {row[0] for row in self._session.run(_OLDER_DEAD, parameters)}
         for kind in kinds:
             if not self._session.run(_STILL_DEAD, (kind,)):
                 tell(self._sink, kind, recovered=True)
@@ -151,10 +160,11 @@ class Settling:
         if not older[0]:
             return attempts
         newest = {(kind, key): event_id for kind, key, event_id in zip(*older, strict=True)}
-        for kind, key, tried in self._session.run(_OLDER_RETRIES, (*older, self._sink)):
+        parameters = (*older, self._sink, self._epoch)
+        for kind, key, tried in self._session.run(_OLDER_RETRIES, parameters):
             event_id = newest[kind, key]
             attempts[event_id] = max(attempts[event_id], tried + 1)
-        self._session.run(_OLDER_DEAD, (*older, self._sink))
+        self._session.run(_OLDER_DEAD, parameters)
         return attempts
 
     def _retry(self, failed: Sequence[tuple[Claimed, str]], attempts: dict[int, int]) -> None:
@@ -189,9 +199,14 @@ class Settling:
         types, ids = [kind for kind, _ in newest], [key for _, key in newest]
         return types, ids, list(newest.values())
 
-    def _these(self, events: Sequence[Claimed]) -> tuple[list[int], list[int], str]:
+    def _these(self, events: Sequence[Claimed]) -> tuple[list[int], list[int], str, int]:
         """Return the parameters of `_THESE`."""
-        return list({one.shard for one in events}), [one.id for one in events], self._sink
+        return (
+            list({one.shard for one in events}),
+            [one.id for one in events],
+            self._sink,
+            self._epoch,
+        )
 
 
 def tell(sink: str, kind: str, *, recovered: bool = False) -> None:

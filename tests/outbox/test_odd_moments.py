@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from outbox import upkeep
-from outbox.delivery import drain_once
+from outbox.delivery import drain_once, drainer
+from outbox.delivery.claims import Claims
 from outbox.delivery.drainer import Drainer
 from outbox.delivery.session import Session
-from outbox.events import MONGODB, shard_of
+from outbox.events import MONGODB, SHARDS, shard_of
 from outbox.models import DeadLetter, OutboxEvent
 from tests.outbox.notes import dead, shown, waiting, write
 from tests.waiting import eventually
@@ -100,3 +102,78 @@ def test_a_letter_that_is_put_back_is_found_by_whoever_drains_already(
     eventually(has_passed)
     upkeep.replay(upkeep.dead_letters())
     eventually(lambda: bool(drainer_of_all._step()) and shown() == {"1": "a"}, seconds=5.0)
+
+
+# Pauses -----------------------------------------------------------------------------------------
+
+
+def test_a_pause_that_comes_before_a_look_moves_no_floor(notes) -> None:
+    """What waits below the floor would be told after what came later."""
+    session = Session()
+    scans = Claims(session, MONGODB, batch=10)
+    shards = list(range(SHARDS))
+    write("1", "a")
+    last = OutboxEvent.objects.get().pk
+    eventually(lambda: bool(scans.new(shards).events) and scans._floor.value >= last)
+
+    upkeep.pause(by="somebody", reason="", at=timezone.now())
+    claim = scans.new(shards)
+    assert claim.events == []
+    scans.settled(claim)
+    upkeep.resume()
+
+    assert [one.id for one in scans.new(shards).events] == [last]
+    session.close()
+
+
+# Restores ---------------------------------------------------------------------------------------
+
+
+def restored(elsewhere, *, next_id: int) -> None:
+    """Do to the queue what a restore does, in one transaction."""
+    elsewhere.execute("DELETE FROM outbox_outboxevent")
+    elsewhere.execute("SELECT setval('outbox_outboxevent_id_seq', %s, false)", (next_id,))
+    elsewhere.execute(
+        "INSERT INTO outbox_deliverystate AS s (id, epoch, server, paused_by, reason)"
+        " VALUES (1, 2, '', '', '') ON CONFLICT (id) DO UPDATE SET epoch = s.epoch + 1"
+    )
+    elsewhere.commit()
+
+
+def test_who_has_a_batch_in_hand_when_a_restore_comes_deletes_no_event_of_the_same_id(
+    notes, elsewhere
+) -> None:
+    other = neighbour_of("1")
+    write("1", "a")
+    taken = OutboxEvent.objects.get().pk
+
+    def restore_then(_key, found):
+        notes.spoil = lambda _key, found: found
+        restored(elsewhere, next_id=taken)
+        write(other, "after the restore")
+        assert OutboxEvent.objects.get().pk == taken
+        return found
+
+    notes.spoil = restore_then
+    drain_once()
+
+    drain_once()
+    assert shown()[other] == "after the restore"
+
+
+def test_events_after_a_restore_are_newer_also_for_who_looked_just_before_it(
+    notes, elsewhere, drainer_of_all, monkeypatch
+) -> None:
+    write("1", "a")
+    drainer_of_all._step()
+    write("1", "b")
+    first = OutboxEvent.objects.get().pk - 1
+    drainer_of_all._step()
+    assert shown() == {"1": "b"}
+    monkeypatch.setattr(drainer, "LOOK_EVERY", 3_600.0)
+
+    restored(elsewhere, next_id=first)
+    write("1", "c")
+    eventually(lambda: bool(drainer_of_all._step()) and waiting() == [])
+
+    assert shown() == {"1": "c"}

@@ -123,6 +123,8 @@ class Drainer:
     def _step(self) -> Delivered:
         """Deliver at most one batch, and the retries that are due."""
         retries = self._look()
+        if retries:
+            self._ahead = None  # its rows are older than those that will be shown by the retries
         if reason := self._hindered():
             self._ahead = None
             return Delivered(reason=reason)

@@ -111,7 +111,12 @@ class Settling:
         self._epoch = epoch
         if results.done:
             self._session.run(self._done, self._these(results.done))
-            self._resolve(results.done)
+            failing = {one.aggregate for one, _ in results.failed}
+            self._resolve(
+                [one for one in results.done if one.aggregate not in failing]
+                if failing
+                else results.done
+            )
         delivered = Delivered(events=len(results.done), batches=1)
         buried = self._fail(results, delivered) if results.failed else ()
         count(self._sink, results, buried=buried, waited=waited)

@@ -12,7 +12,7 @@ from outbox.delivery.drainer import Drainer
 from outbox.delivery.session import Session
 from outbox.events import MONGODB, SHARDS, shard_of
 from outbox.models import DeadLetter, OutboxEvent
-from tests.outbox.notes import dead, shown, waiting, write
+from tests.outbox.notes import dead, make_due, shown, waiting, write
 from tests.waiting import eventually
 
 INSERT = (
@@ -177,3 +177,42 @@ def test_events_after_a_restore_are_newer_also_for_who_looked_just_before_it(
     eventually(lambda: bool(drainer_of_all._step()) and waiting() == [])
 
     assert shown() == {"1": "c"}
+
+
+# Retries ----------------------------------------------------------------------------------------
+
+
+def test_a_row_that_fails_again_in_the_same_batch_twice_is_given_up_all_the_same(
+    notes, settings
+) -> None:
+    settings.OUTBOX_MAX_ATTEMPTS = 3
+    notes.spoil = lambda _key, _found: {"text": object()}
+    for number in range(3):
+        write("1", str(number))
+        write("1", f"{number} again")
+        drain_once()
+
+    assert (waiting(), dead()) == ([], ["1"])
+
+
+def test_a_retry_between_two_batches_does_not_let_a_document_go_back(
+    notes, settings, drainer_of_all, monkeypatch
+) -> None:
+    settings.OUTBOX_BATCH_SIZE = 1
+    drainer_of_all._claims._batch = 1
+    other = neighbour_of("1")
+    notes.spoil = lambda _key, _found: {"text": object()}
+    write("1", "first")
+    drainer_of_all._step()
+    notes.spoil = lambda _key, found: found
+    write(other, "a")
+    write("1", "second")
+    drainer_of_all._step()  # the next batch is read while this one is written
+    assert shown() == {other: "a"}
+
+    write("1", "third")
+    make_due()
+    monkeypatch.setattr(drainer, "LOOK_EVERY", 0.0)
+    drainer_of_all._step()
+
+    assert shown()["1"] == "third"

@@ -17,8 +17,9 @@ LONGEST_PAUSE: Final = 300.0
 """Seconds before the second and the last try of an event, at most; any shorter time is as likely,
 so that events that failed together come back one by one."""
 
-_OF_THE_SERVER: Final = ("08", "53", "57P", "58", "25006")
-"""SQLSTATEs of a server that is away, full, stopping or no primary (PostgreSQL manual, A)."""
+_OF_THE_SERVER: Final = ("08", "53", "57P", "58", "25006", "40001", "40P01", "55P03")
+"""SQLSTATEs of a server that is away, full, stopping or no primary, and of locks that somebody else
+holds: a migration, a deadlock (PostgreSQL manual, A)."""
 
 
 def outage_of(error: BaseException) -> str:

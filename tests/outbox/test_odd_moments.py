@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
+from databases.breaker import AliasUnavailable
 from outbox import upkeep
 from outbox.delivery import drain_once, drainer
 from outbox.delivery.claims import Claims
@@ -216,3 +218,18 @@ def test_a_retry_between_two_batches_does_not_let_a_document_go_back(
     drainer_of_all._step()
 
     assert shown()["1"] == "third"
+
+
+def test_a_locked_table_costs_no_attempt(notes, elsewhere) -> None:
+    write("1", "a")
+    elsewhere.execute("LOCK TABLE tests_note")
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '50ms'")
+    with pytest.raises(AliasUnavailable):
+        drain_once()
+    elsewhere.rollback()
+    connection.close()
+
+    assert OutboxEvent.objects.get().attempts == 0
+    drain_once()
+    assert shown() == {"1": "a"}

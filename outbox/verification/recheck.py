@@ -3,17 +3,21 @@
 Note [When a difference is one]: rows are loaded, then the queue is asked for events of them, then
 the documents are read, then the rows are loaded again. An event becomes visible with its row's
 commit and leaves the queue when MongoDB has its document durably. So where no event waited and both
-loads agree, the document was written from that row, or from nothing that will ever come.
+loads agree, the document was written from that row, or from nothing that will ever come; unless the
+row changed and changed back between the loads. So where there seems to be a difference, the queue
+and then the document's version are asked for once more: the last change before the second load
+either waits, or has given the document another version since.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from databases.stores import contents, copies
 from databases.stores.mongo import Document
+from databases.stores.versioned import VERSION
 from outbox import registry
 from outbox.events import MONGODB, shard_of
 from outbox.models import DeadLetter, OutboxEvent
@@ -83,8 +87,25 @@ def _look(
             left.append(key)
         elif (difference := _judge(key, row, found.get(key))) is not None:
             differing.append(difference)
-    verdict.differences.extend(_with_dead_letters(projection, differing))
-    return left
+    moved = _moved(projection, collection, {one.id: found.get(one.id) for one in differing})
+    verdict.differences.extend(
+        _with_dead_letters(projection, [one for one in differing if one.id not in moved])
+    )
+    return left + sorted(moved)
+
+
+def _moved(
+    projection: Projection, collection: str, seen: Mapping[str, Document | None]
+) -> set[str]:
+    """Return those whose events wait by now, or whose documents were written since."""
+    if not seen:
+        return set()
+    moved = waiting_events(projection.aggregate_type, list(seen)) & seen.keys()
+    again = copies.documents_of(collection, list(seen))
+    for key, copy in seen.items():
+        if (copy or {}).get(VERSION) != again.get(key, {}).get(VERSION):
+            moved.add(key)
+    return moved
 
 
 def _judge(key: str, row: Document | None, copy: Document | None) -> Difference | None:

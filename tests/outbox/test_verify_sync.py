@@ -6,6 +6,7 @@ import json
 import random
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,6 +30,7 @@ from outbox.models import DeadLetter, OutboxEvent, ProjectionState, Verification
 from outbox.recording import record_event
 from outbox.registry import Projection, subscribe
 from outbox.verification import Options, Report, ranges, run, verify
+from outbox.verification import recheck as recheck_module
 from outbox.verification.repair import horizon
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -215,6 +217,35 @@ class TestAComparison:
             writer.join()
 
         assert [one for report in reports for one in report.differences] == []
+
+    def test_is_not_alarmed_by_a_row_that_changes_and_changes_back(self, monkeypatch) -> None:
+        """Both loads find the same, and between them the document rightly showed another."""
+        (key,) = shown(1)
+        ask, read = recheck_module.waiting_events, copies.documents_of
+        turns = [{"text": "another"}, ROWS[key]]
+
+        def turn() -> None:
+            if turns:
+                ROWS[key] = turns.pop(0)
+                change(key)
+                drain_once()
+
+        def ask_then_turn(*arguments: Any) -> set[str]:
+            found = ask(*arguments)
+            turn()
+            return found
+
+        def read_then_turn(*arguments: Any) -> dict[str, Any]:
+            found = read(*arguments)
+            turn()
+            return found
+
+        monkeypatch.setattr(recheck_module, "waiting_events", ask_then_turn)
+        monkeypatch.setattr(copies, "documents_of", read_then_turn)
+
+        verdict = recheck_module.recheck(NOTES, [key], deadline=time.monotonic() + 10)
+
+        assert (verdict.differences, verdict.waiting) == ([], [])
 
     def test_goes_on_where_it_was_ended(self, monkeypatch) -> None:
         monkeypatch.setattr(ranges, "IDS", 5)

@@ -28,7 +28,7 @@ class Range:
     """What one range holds."""
 
     last: str | None
-    """Its last id; None: everything behind is in it, too."""
+    """The last id that was compared; None: everything behind was, too."""
     rows: int = 0
     documents: int = 0
     tombstones: int = 0
@@ -116,6 +116,7 @@ def _between(
         whole = len(batch) < most
         upto = None if whole else batch[-1].id
         here = {key: mark for key, mark in wanted.items() if upto is None or key <= upto}
+        found.rows = len(here)
         # One comparison clears a range; what differs is told apart only where it fails.
         if {key: copy.mark for key, copy in there.items() if copy.live} != here or any(
             not (copy.live or copy.tombstone) for copy in batch
@@ -125,6 +126,7 @@ def _between(
             yield found
             return
         wanted = {key: mark for key, mark in wanted.items() if key not in here}
+        found.last = upto  # whoever goes on from here has the rest of them before him
         yield found
         after, found = upto, Range(last=last)
 

@@ -15,7 +15,7 @@ from outbox.registry import Projection
 from outbox.verification import progress, sampling
 from outbox.verification.ranges import IDS, Range, of_ids, page_since, whole
 from outbox.verification.recheck import recheck
-from outbox.verification.repair import horizon, settled, tell_again
+from outbox.verification.repair import LONGEST_ID, horizon, settled, tell_again
 from outbox.verification.report import Difference, Report
 
 PATIENCE: Final = 10.0
@@ -127,7 +127,7 @@ class _Run:
 
     def save(self, last: str) -> None:
         """Keep how far it came, now and then, with nothing unjudged."""
-        if time.monotonic() - self._saved < SAVE_EVERY:
+        if time.monotonic() - self._saved < SAVE_EVERY or len(last) > LONGEST_ID:
             return
         self.judge()
         progress.save(self.projection.name, last, self.options.since, self.report)

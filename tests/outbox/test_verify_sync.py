@@ -195,13 +195,11 @@ class TestAComparison:
             try:
                 while not done.is_set():
                     key = random.choice(ids)
-                    with transaction.atomic():
-                        # As a row's own commit would: the change is seen with its event.
-                        record_event(
-                            aggregate_type="note", aggregate_id=key, event_type="note.changed"
-                        )
-                        ROWS[key] = {"text": str(uuid4())}
-                        change_seen.set()
+                    change(key)
+                    # Nobody sees a row's change before its event: of a dictionary that can only be
+                    # had with the event first.
+                    ROWS[key] = {"text": str(uuid4())}
+                    change_seen.set()
                     drain_once()
             finally:
                 connection.close()
@@ -270,6 +268,28 @@ class TestAComparison:
         assert {one.id: one.kind for one in report.differences} == planted
         assert report.rows == 30
         assert not VerificationProgress.objects.exists()
+
+    def test_goes_on_within_a_range_of_many_documents(self, monkeypatch) -> None:
+        """A range of rows may hold far more documents; what is kept is how far those were read."""
+        monkeypatch.setattr(ranges, "IDS", 5)
+        monkeypatch.setattr(run, "SAVE_EVERY", 0)
+        ids = sorted(shown(10))
+        planted = {f"{ids[2]}-{number:02}" for number in range(50)}
+        for key in planted:
+            plant({"text": "nobody's", "_live": True}, key)
+
+        class Ended(Exception):
+            pass
+
+        def end(report: Report) -> None:
+            if report.ranges == 2:
+                raise Ended
+
+        with pytest.raises(Ended):
+            verify(NOTES, Options(wait=0.1), step=end)
+        report = verify(NOTES, Options(wait=0.1, resume=True))
+
+        assert {one.id for one in report.differences} == planted
 
     def test_compares_only_what_was_made_since(self) -> None:
         old = str(uuid7())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bson.raw_bson import RawBSONDocument
+from pymongo import WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import CollectionInvalid, OperationFailure
 
@@ -26,6 +27,7 @@ _LIVE: Final = {"_live": True}
 _LIVE_END: Final = b"\x08_live\x00\x01\x00"
 _TEXT_ID: Final = b"\x02_id\x00"
 _EXISTS: Final = 48
+_DELETED_AT: Final = "_deleted_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,20 @@ def drop(collection: str) -> None:
         database.drop_collection(collection)
 
 
+def bring_tombstones(live: str, new: str) -> None:
+    """Copy the tombstones of `live` into `new`, durably, where it has nothing of their ids.
+
+    :raises AliasUnavailable: while MongoDB does not answer; it may be repeated.
+    """
+    stages: list[Document] = [
+        {"$match": {_DELETED_AT: {"$exists": True}, "_live": {"$exists": False}}},
+        {"$merge": {"into": new, "whenMatched": "keepExisting", "whenNotMatched": "insert"}},
+    ]
+    with mongo.database(timeout=mongo.LONGEST_BUILD) as database:
+        chosen = database.get_collection(live, write_concern=WriteConcern("majority", j=True))
+        chosen.aggregate(stages)
+
+
 def put_in_place(new: str, live: str) -> None:
     """Have `new` take the place and the name of `live`, at once: readers see the one or the other.
 
@@ -150,7 +166,7 @@ def _copies(collection: Collection[Document], where: Document, *, limit: int = 0
     for document in found.limit(limit):
         raw: bytes = document.raw
         live = raw.endswith(_LIVE_END) or contents.from_stored(raw).get("_live") is True
-        tombstone = not live and "_deleted_at" in contents.from_stored(raw)
+        tombstone = not live and _DELETED_AT in contents.from_stored(raw)
         yield Copy(_id(raw), live, tombstone, _mark(raw))
 
 

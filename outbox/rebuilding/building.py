@@ -83,6 +83,7 @@ def rebuild(
                 building.index()
             building.copy()
             building.index()
+            building.bring_tombstones()
             building.compare(patience)
             building.put_in_place()
         building.finish()
@@ -173,6 +174,10 @@ class _Building:
         """Make the indexes that the live collection shall have."""
         self._step("index", self.state.copied)
         mongo.ensure_indexes_of(self.projection.name, on=self.state.shadow)
+
+    def bring_tombstones(self) -> None:
+        """Keep what refuses a late write of a deleted row: events before the copy made those."""
+        copies.bring_tombstones(self.projection.name, self.state.shadow)
 
     def compare(self, patience: float) -> None:
         """Return when the new collection is what the rows are, but for what MongoDB refuses.

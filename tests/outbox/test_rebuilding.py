@@ -21,7 +21,8 @@ from databases.stores import copies, mongo, versioned
 from databases.stores.mongo import Index
 from databases.stores.versioned import Write
 from outbox import registry, shadows, shapes
-from outbox.delivery import drain_once
+from outbox.delivery import drain_once, projecting
+from outbox.delivery.outcome import Claimed
 from outbox.models import DeadLetter, OutboxEvent, ProjectionState
 from outbox.rebuilding import RebuildRefused, abort, building, rebuild, tell_all
 from outbox.recording import record_event
@@ -398,3 +399,23 @@ class TestTheCommand:
             command(*arguments)
 
         assert refused.value.returncode == 2
+
+
+def test_who_was_stopped_before_a_rebuild_brings_nothing_deleted_back() -> None:
+    """The tombstone that refuses what a drainer still has in hand goes into the new collection."""
+    kept, gone = shown(2)
+    change(gone)
+    events = [
+        Claimed(one.shard, one.id, "note", one.aggregate_id, one.type, 0, 0.0)
+        for one in OutboxEvent.objects.all()
+    ]
+    in_hand = projecting.prepare(events, epoch=1)
+    del ROWS[gone]
+    change(gone)
+    drain_once()
+    assert documents().keys() == {kept}
+
+    rebuild(NOTES)
+    projecting.write(in_hand)
+
+    assert documents().keys() == {kept}

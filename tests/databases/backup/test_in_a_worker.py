@@ -134,6 +134,9 @@ def test_whoever_is_killed_leaves_nothing_half_made_and_the_next_one_succeeds(wo
     again = worker.asked()  # the dead run makes room
     eventually(lambda: worker.is_done(again), seconds=90)
     assert worker.state(run) == ("failed", "The process that made it ended before it was done.")
+    # What the dead run left goes after the new one is told to be done.
+    eventually(lambda: len(list(worker.folder.iterdir())) == 1)
     (folder,) = worker.folder.iterdir()
+    assert folder.suffix == ""
     done = worker.site.manage("restore", str(folder), "--check", "--json")
     assert json.loads(done.stdout)["ok"]

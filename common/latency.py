@@ -49,14 +49,19 @@ def counts(*, now: float | None = None) -> dict[str, int]:
     return {str(bucket): count for bucket, count in sorted(total.items())}
 
 
-def percentile(share: float, counted: Iterable[Mapping[str, int]]) -> float | None:
-    """Return the seconds that `share` of all answers did not pass, or None where there are none.
+def percentile(
+    share: float, counted: Iterable[Mapping[str, int]], *, least: int = 1
+) -> float | None:
+    """Return the seconds that `share` of all answers did not pass.
 
     :param counted: what `counts` returned in each process.
+    :param least: of fewer answers nothing is said: None.
     """
     total: Counter[int] = Counter()
     for one in counted:
         total.update({int(bucket): count for bucket, count in one.items()})
+    if sum(total.values()) < least:
+        return None
     left = share * sum(total.values())
     for bucket in sorted(total):
         left -= total[bucket]

@@ -32,6 +32,8 @@ ALL_SECONDS: Final = 0.97
 """Everything together; what has not answered by then is not known."""
 FRESH_SECONDS: Final = 1.0
 SHARE: Final = 0.95
+LEAST_ANSWERS: Final = 100
+"""Of fewer a handful of slow ones would decide."""
 SINCE: Final = "polystore:sync:since:1"
 """A hash in Redis: code of an alert → Unix time since when it holds."""
 POSTGRESQL_DOWN: Final = "postgresql.disconnected"
@@ -113,8 +115,7 @@ def report(*, fresh: bool = False) -> SyncReport:
 def percentile() -> tuple[float | None, str]:
     """Return p95 in milliseconds over all processes that publish, and whose that is."""
     processes = process_state.all_processes()
-    found = latency.percentile(SHARE, [state.latencies for state in processes.states])
-    return None if found is None else round(found * 1000, 1), processes.scope
+    return _p95([state.latencies for state in processes.states]), processes.scope
 
 
 def _ask() -> SyncReport:
@@ -130,7 +131,7 @@ def _ask() -> SyncReport:
     primary_up = answers.figures is not None or (stores is not None and stores.up(alias))
     mongodb_up = stores is not None and stores.up(mongo.STORE)
     if answers.figures is None and answers.scope == process_state.OWN and answers.p95_ms is None:
-        answers.p95_ms = _own_p95()
+        answers.p95_ms = _p95([latency.counts()])
     found = [
         *_of_stores(primary_up=primary_up, mongodb_up=mongodb_up, figures=answers.figures),
         *thresholds.findings(answers.figures, answers.p95_ms),
@@ -173,8 +174,8 @@ def _quietly(question: Callable[[], None]) -> None:
         logger.info("outbox.health.not_known", extra={"reason": type(error).__name__})
 
 
-def _own_p95() -> float | None:
-    found = latency.percentile(SHARE, [latency.counts()])
+def _p95(counted: Sequence[Mapping[str, int]]) -> float | None:
+    found = latency.percentile(SHARE, counted, least=LEAST_ANSWERS)
     return None if found is None else round(found * 1000, 1)
 
 

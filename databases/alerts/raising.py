@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Final, Literal
 
 from django.conf import settings
 from django.utils import timezone
@@ -12,6 +12,8 @@ from databases.alerts import courier
 from databases.alerts.message import DETAIL_LENGTH, TITLE_LENGTH, Alert, Severity, cleaned
 
 logger = logging.getLogger("databases.alerts")
+_failing: Final[set[tuple[str, str | None]]] = set()
+"""What this process said to fail: only of that a recovery is worth a line in the log."""
 
 
 def raise_alert(
@@ -36,10 +38,16 @@ def raise_alert(
     :param recovered: it is well again.
     """
     state: Literal["failed", "recovered"] = "recovered" if recovered else "failed"
-    logger.info(
-        "alert.raised",
-        extra={"code": code, "store": store or "", "state": state, "severity": severity},
-    )
+    if not recovered or (code, store) in _failing:
+        logger.log(
+            logging.INFO if recovered else logging.WARNING,
+            "alert.raised",
+            extra={"code": code, "store": store or "", "state": state, "severity": severity},
+        )
+    if recovered:
+        _failing.discard((code, store))
+    else:
+        _failing.add((code, store))
     if not (settings.ADMINS or settings.ALERT_WEBHOOK_URL):
         return
     courier.submit(

@@ -241,6 +241,13 @@ class TestThePercentile:
         assert found(answer) == {"api.p95": "critical"}
         assert answer["alerts"][0]["threshold"] == 1_000
 
+    def test_says_nothing_of_few_answers(self, ask) -> None:
+        for _ in range(99):
+            latency.observe("api/slow", 9.0)
+        process_state.publish()
+
+        assert found(ask()) == {}
+
     def test_counts_the_answers_of_the_api(self, client) -> None:
         client.get("/api/health")
 

@@ -21,6 +21,8 @@ def load(projection: str, since: datetime | None) -> tuple[Report, str] | None:
     kept = VerificationProgress.objects.filter(projection=projection).first()
     if kept is None or (kept.since is None) is not (since is None):
         return None
+    if kept.since is not None and since is not None and since < kept.since:
+        return None  # what changed in between was passed over
     return Report.continued(projection, kept.figures), kept.after
 
 

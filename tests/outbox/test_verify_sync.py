@@ -29,7 +29,7 @@ from outbox.delivery import drain_once
 from outbox.models import DeadLetter, OutboxEvent, ProjectionState, VerificationProgress
 from outbox.recording import record_event
 from outbox.registry import Projection, subscribe
-from outbox.verification import Options, Report, ranges, run, verify
+from outbox.verification import Options, Report, progress, ranges, run, verify
 from outbox.verification import recheck as recheck_module
 from outbox.verification.repair import horizon
 
@@ -290,6 +290,17 @@ class TestAComparison:
         report = verify(NOTES, Options(wait=0.1, resume=True))
 
         assert {one.id for one in report.differences} == planted
+
+    @pytest.mark.parametrize(("hours", "goes_on"), [(3, False), (2, True), (1, True)])
+    def test_goes_on_only_with_what_the_ended_one_had_compared(self, hours, goes_on) -> None:
+        shown(1)
+        now = timezone.now()
+        kept = Report(projection=NOTES.name, ranges=7)
+        progress.save(NOTES.name, "zzz", now - timedelta(hours=2), kept)
+
+        report = compared(since=now - timedelta(hours=hours), resume=True)
+
+        assert (report.rows, report.ranges >= 7) == ((0, True) if goes_on else (1, False))
 
     def test_compares_only_what_was_made_since(self) -> None:
         old = str(uuid7())

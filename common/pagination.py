@@ -109,7 +109,7 @@ def page_of(
     if backwards:
         items.reverse()
     if not items:
-        return KeysetPage(items=[], next=None, previous=None)
+        return _nothing_beyond(start)
     goes_on = backwards or more
     goes_back = more if backwards else start is not None
     return KeysetPage(
@@ -118,6 +118,18 @@ def page_of(
         previous=encode_cursor(Cursor(key=_key(items[0], by), backwards=True))
         if goes_back
         else None,
+    )
+
+
+def _nothing_beyond(start: Cursor | None) -> KeysetPage[Any]:
+    """Return a page of rows that are gone by now; whoever came leaves it the other way."""
+    if start is None:
+        return KeysetPage(items=[], next=None, previous=None)
+    away = encode_cursor(Cursor(key=start.key, backwards=not start.backwards))
+    return KeysetPage(
+        items=[],
+        next=away if start.backwards else None,
+        previous=None if start.backwards else away,
     )
 
 

@@ -80,6 +80,21 @@ def test_a_row_that_came_meanwhile_moves_nothing(users):
     assert addresses(second) == users[5:10]
 
 
+@pytest.mark.parametrize(("step", "other"), [("previous", "next"), ("next", "previous")])
+def test_nobody_is_stuck_where_rows_are_gone(users, step, other):
+    first = page_of(User.objects.all(), limit=4, by=BY)
+    middle = page_of(User.objects.all(), limit=4, by=BY, cursor=first.next)
+    User.objects.exclude(email__in=addresses(middle)).delete()
+
+    empty = page_of(User.objects.all(), limit=4, by=BY, cursor=getattr(middle, step))
+    assert (empty.items, getattr(empty, step)) == ([], None)
+    back = page_of(User.objects.all(), limit=4, by=BY, cursor=getattr(empty, other))
+
+    # Without the row from which one left, which one has seen.
+    seen = addresses(middle)
+    assert addresses(back) == (seen[1:] if step == "previous" else seen[:-1])
+
+
 def test_an_empty_list_has_no_cursors():
     page = page_of(User.objects.all(), by=BY)
 

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import random
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -146,6 +147,27 @@ def test_a_page_of_the_leaderboard_survives_points_that_come_meanwhile(crowd) ->
     assert not {p.user_id for p in first.items} & {p.user_id for p in second.items}
     assert second.items[0].rank is not None
     assert second.items[0].rank > 1
+
+
+def test_nobody_is_stuck_on_a_page_whose_people_have_gone(crowd) -> None:
+    ask = partial(leaderboard, user_id=somebody("Idle").pk, period=Period.ALL, at=NOW, limit=3)
+    deliver()
+    first = ask()
+    second = ask(cursor=first.next)
+    seen = [place.user_id for place in second.items]
+    for person in crowd:
+        if person.pk not in seen:
+            person.is_active = False
+            person.save()
+    deliver()
+
+    empty = ask(cursor=second.previous)
+    assert (empty.items, empty.previous) == ([], None)
+    back = ask(cursor=empty.next)
+    assert [place.user_id for place in back.items] == seen[1:]
+    beyond = ask(cursor=second.next)
+    assert (beyond.items, beyond.next) == ([], None)
+    assert [p.user_id for p in ask(cursor=beyond.previous).items] == seen[:-1]
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,8 @@ def _page(
     if backwards:
         users.reverse()
     items = _ranked(board, users, mine, listed=listed, is_first=start is None)
-    first, last = (users[0], users[-1]) if users else (None, None)
+    ends = [(user.points, user.id) for user in (users[:1] + users[-1:])]
+    first, last = ends or (beyond, beyond)  # nobody is stuck where others have gone
     goes_on, goes_back = (True, more) if backwards else (more, start is not None)
     return Leaderboard(
         items=items,
@@ -281,10 +282,8 @@ def _is_beyond(user: Scored, place: tuple[int, UUID] | None, *, backwards: bool)
     return here < there if backwards else here > there
 
 
-def _cursor(user: Scored | None, *, backwards: bool = False) -> str | None:
-    if user is None:
-        return None
-    return encode_cursor(Cursor(key=(user.points, user.id), backwards=backwards))
+def _cursor(place: Any, *, backwards: bool = False) -> str | None:
+    return None if place is None else encode_cursor(Cursor(key=place, backwards=backwards))
 
 
 def _place(text: str) -> Cursor:

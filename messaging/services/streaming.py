@@ -274,8 +274,10 @@ class Hub:
         except AliasUnavailable:
             logger.warning("messaging.streams.redis_away", extra={"streams": self.open})
         finally:
-            self._ready.clear()
-            self._end(list(self._all()), "redis")
+            # Whoever opened the next stream before this one had ended listens for itself.
+            if asyncio.current_task() is self._listening:
+                self._ready.clear()
+                self._end(list(self._all()), "redis")
 
     def _tell(self, message: Mapping[str, Any]) -> None:
         watchers = self._rooms.get(UUID(message["room"]))

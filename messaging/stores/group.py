@@ -90,6 +90,8 @@ class GroupMessages:
                 deleted=state.deleted,
                 updated_at=state.updated_at,
                 rank=state.rank,
+                request=state.request,
+                fingerprint=state.fingerprint,
                 search=_search(state),
             ):
                 record_event(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 
 import pytest
@@ -11,6 +12,7 @@ from common.ids import uuid7
 from messaging.models import DirectMessage, GroupMessage
 from tests.homes import databases_of
 from tests.messaging.world import (
+from databases.transactions import atomic_for
     Caller,
     at_once,
     deliver,
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=databases_of("mes
 
 
 class TestDirectMessages:
+from tests.waiting import eventually
     def test_one_is_written_read_edited_and_deleted(self, as_ann, as_ben, room) -> None:
         sent = made(as_ann("POST", room, {"content": "Hello", "fileUrl": "https://a.example/x"}))
         path = f"/api/messages/{sent['id']}"
@@ -222,6 +225,27 @@ class TestConversations:
         rest = made(as_ann("GET", "/api/conversations", cursor=listed["next"]), 200)
         assert {c["id"] for c in listed["items"] + rest["items"]} == ids
         assert rest["next"] is None
+    def test_what_took_longer_than_the_window_to_store_is_written_anew(self, as_ann) -> None:
+        server = made(as_ann("POST", "/api/servers", {"name": "Ours"}))
+        path = f"/api/rooms/{server['channels'][0]['id']}/messages"
+        written: list[Any] = []
+        with override_settings(MESSAGING_LOOKBACK_SECONDS=1):
+            with atomic_for("messaging"), connections["default"].cursor() as cursor:
+                cursor.execute("LOCK TABLE messaging_groupmessage IN SHARE ROW EXCLUSIVE MODE")
+                writer = threading.Thread(
+                    target=lambda: written.append(as_ann("POST", path, {"content": "x"}, key="k"))
+                )
+                writer.start()
+                eventually(_somebody_waits_for_a_lock)
+                too_late = now_ms() + 1_100
+                eventually(lambda: now_ms() > too_late)
+            writer.join()
+
+        sent = made(written[0])
+        assert (sent["content"], sent["deleted"]) == ("x", False)
+        assert sorted(texts(made(as_ann("GET", path), 200))) == ["", "x"]
+        assert made(as_ann("POST", path, {"content": "x"}, key="k"))["id"] == sent["id"]
+
 
     def test_unread_messages_are_those_of_others_behind_the_marker(
         self, as_ann, as_ben, room
@@ -321,3 +345,9 @@ def test_somebody_else_is_not_limited_by_that(as_ann, as_ben, room) -> None:
         for caller in (as_ann, as_ben, Caller(somebody("Zoe"))):
             answer = caller("POST", room, {"content": "x"})
             assert answer.status_code in {201, 404}
+
+
+def _somebody_waits_for_a_lock() -> bool:
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])

@@ -94,10 +94,8 @@ def _backwards(standing: Standing, than: UUID | None, limit: int) -> KeysetPage[
     items = list(read.states[:limit])
     full = len(read.states) > limit
     since = items[-1].id if items else UUID(int=0)
-    if than is None:
-        start = Following.of_now(now=now, window=window_ms(), asked=read.asked, since=since)
-    else:
-        start = Following.at(items[0].id if items else than)
+    upto = items[0].id if than is not None and items else than
+    start = Following.of_now(now=now, window=window_ms(), asked=read.asked, since=since, upto=upto)
     return KeysetPage(
         items=items,
         next=encode_before(items[-1].id) if full else None,

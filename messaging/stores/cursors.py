@@ -52,22 +52,23 @@ class Following:
     @classmethod
     def from_the_beginning(cls) -> Self:
         """Return the cursor that has seen nothing."""
-        return cls.at(floor_of(0))
+        place = Place(last=floor_of(0))
+        return cls(mongo=place, postgres=place)
 
     @classmethod
-    def at(cls, place: UUID) -> Self:
-        """Return the cursor that has seen everything below `place`, in both stores."""
-        return cls(mongo=Place(last=place), postgres=Place(last=place))
-
-    @classmethod
-    def of_now(cls, *, now: int, window: int, asked: Asked, since: UUID) -> Self:
-        """Return the cursor of a client that saw the newest page of the stores in `asked`.
+    def of_now(
+        cls, *, now: int, window: int, asked: Asked, since: UUID, upto: UUID | None = None
+    ) -> Self:
+        """Return the cursor of a client that saw a page of the stores in `asked`.
 
         :param now: milliseconds, from before the stores were asked.
         :param since: the oldest id on that page: of a store that was not asked, that far back
             nothing was seen.
+        :param upto: the newest id on that page, if newer ones may be there.
         """
         here = Place(last=floor_of(now - window))
+        if upto is not None:
+            here = Place(last=min(upto, here.last))
         there = Place(last=min(since, here.last))
         return cls(
             mongo=here if Asked.MONGO in asked else there,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import uuid
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import override_settings
@@ -12,6 +14,8 @@ from common.ids import uuid7
 from messaging.models import DirectMessage, GroupMessage
 from tests.homes import databases_of
 from tests.messaging.world import (
+from messaging.stores.mongodb import MongoMessages
+from messaging.stores.versions import now_ms
 from databases.transactions import atomic_for
     Caller,
     at_once,
@@ -71,8 +75,8 @@ from tests.waiting import eventually
             seen += texts(page)
 
         assert seen == ["6", "5", "4", "3", "2", "1", "0"]
-        newer = made(as_ann("GET", room, limit=3, after=page["previous"]), 200)
-        assert texts(newer) == ["3", "2", "1"]
+        newer = made(as_ann("GET", room, limit=4, after=page["previous"]), 200)
+        assert texts(newer) == ["3", "2", "1", "0"]  # it looks back
         followed, cursor = set(), first["previous"]
         for _ in range(6):
             page = made(as_ann("GET", room, after=cursor, limit=3), 200)
@@ -81,6 +85,23 @@ from tests.waiting import eventually
         assert len(followed) == DirectMessage.objects.count()
 
     def test_cursors_of_other_lists_are_refused(self, as_ann, room) -> None:
+    def test_following_from_an_older_page_misses_nothing_that_was_stored_late(
+        self, as_ann, ann, room
+    ) -> None:
+        for number in range(3):
+            made(as_ann("POST", room, {"content": str(number)}))
+        newest = made(as_ann("GET", room, limit=1), 200)
+        older = made(as_ann("GET", room, limit=1, before=newest["next"]), 200)
+        assert texts(older) == ["1"]
+        known = MongoMessages().get(UUID(older["items"][0]["id"]))
+        assert known is not None
+        late = UUID(int=known.id.int - 1)
+        MongoMessages().create(known._replace(id=late, content="late", request=""))
+
+        followed = made(as_ann("GET", room, after=older["previous"]), 200)
+
+        assert set(texts(followed)) >= {"late", "2"}
+
         made(as_ann("POST", room, {"content": "x"}))
         page = made(as_ann("GET", room), 200)
 

@@ -135,6 +135,21 @@ def test_whoever_saw_the_newest_page_misses_nothing_behind_it(acts) -> None:
     assert all(one > floor_of(begun - WINDOW) for one in seen)
 
 
+def test_whoever_saw_an_older_page_of_one_store_gets_what_the_other_had() -> None:
+    model = Model()
+    old, hidden, newer = (model.new_id(age) for age in (900, 800, 700))
+    model.postgres |= {hidden}
+    model.mongo |= {old, newer}
+    cursor = Following.of_now(
+        now=model.now, window=WINDOW, asked=Asked.MONGO, since=old, upto=newer
+    )
+    model.level()
+
+    page, _ = model.read(cursor)
+
+    assert hidden in page
+
+
 def test_reading_on_moves_on_although_more_than_a_page_is_within_the_window() -> None:
     model, cursor = Model(), Following.from_the_beginning()
     messages = {model.new_id(0) for _ in range(20)}

@@ -105,7 +105,8 @@ def add_to_conversation(*, user_id: UUID, conversation_id: UUID, user_ids: Seque
         members = ConversationMember.objects.filter(conversation=conversation)
         members.filter(user_id__in=user_ids).update(left_at=None)
         known = set(members.values_list("user_id", flat=True))
-        _enter(conversation, [one for one in user_ids if one not in known], role=Role.MEMBER)
+        new = [one for one in dict.fromkeys(user_ids) if one not in known]
+        _enter(conversation, new, role=Role.MEMBER)
         if members.current().count() > MOST_MEMBERS:
             raise MessageInvalid(f"A conversation has at most {MOST_MEMBERS} people.")
         hint_after_commit(MONGODB)

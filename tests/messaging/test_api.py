@@ -323,6 +323,13 @@ class TestSearch:
         deliver()
 
         def found(caller, q, **more):
+    def test_who_is_named_twice_is_added_once(self, as_ann, ann, ben, cleo) -> None:
+        conversation = opened(ann, ben, title="Two, and more")
+        path = f"/api/conversations/{conversation}/members"
+        found = made(as_ann("POST", path, {"userIds": [str(cleo.pk), str(cleo.pk)]}), 200)
+
+        assert [member["userId"] for member in found["members"]].count(str(cleo.pk)) == 1
+
             return texts(made(caller("GET", "/api/messages/search", q=q, **more), 200))
 
         assert found(as_ann, "CREME") == ["creme for all", "Crème brûlée at noon"]

@@ -120,9 +120,16 @@ def _for_origin(request: HttpRequest, response: HttpResponseBase) -> HttpRespons
     origin = request.headers.get("Origin", "")
     if not origin:
         return response
-    same_host = urlsplit(origin).hostname == request.get_host().rpartition(":")[0]
+    same_host = _host_of(origin) == request.get_host().rpartition(":")[0]
     if origin in settings.CSRF_TRUSTED_ORIGINS or (same_host and settings.DEBUG):
         response["Access-Control-Allow-Origin"] = origin
         response["Access-Control-Allow-Credentials"] = "true"
         response["Vary"] = "Origin"
     return response
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).hostname
+    except ValueError:
+        return None  # it is no address: nobody's

@@ -178,6 +178,13 @@ def test_who_does_not_belong_gets_no_stream(streams, address, ann, ben, cleo) ->
     assert json.loads(refused.read())["code"] == "pagination.cursor_invalid"
 
 
+def test_an_origin_that_is_no_address_is_nobody(address, ann, ben) -> None:
+    room = opened(ann, ben)
+    path = f"{address}/api/rooms/{room}/stream"
+
+    assert httpx.get(path, headers={"Origin": "http://["}).status_code == 401
+
+
 def test_who_is_removed_is_told_and_hears_no_more(streams, ann, ben, cleo) -> None:
     room = opened(ann, ben, cleo, title="Three")
     stream = streams(room, ben).opened()

@@ -80,7 +80,9 @@ def post_message(
     require(standing, Action.POST)
     request = request_of(author_id=user_id, key=key)
     fingerprint = fingerprint_of(room_id=room_id, content=content, file_url=file_url)
-    derived = derived_id(request=request, key=key or "", window_ms=window_ms() // 2)
+    derived = derived_id(
+        request=request, fingerprint=fingerprint, key=key or "", window_ms=window_ms() // 2
+    )
 
     def first(message_id: UUID) -> State:
         return first_state(

@@ -153,20 +153,25 @@ def created_in(message_id: UUID) -> datetime:
     return datetime.fromtimestamp(time_of(message_id) / 1000, UTC)
 
 
-def derived_id(*, request: str, key: str, window_ms: int) -> UUID | None:
+def derived_id(*, request: str, fingerprint: str, key: str, window_ms: int) -> UUID | None:
     """Return the id that follows from a key, where the key is a UUIDv7 of the last moments.
 
-    It follows from the author, too: a retry makes the same id, in whichever store it arrives. Any
-    other key gets an id of its own, and the stores remember the key.
+    It follows from the author and the message, too: a retry makes the same id, in whichever store
+    it arrives, and another message never has it. Any other key gets an id of its own, and the
+    stores remember the key.
 
     :param request: hash of author and key, or "" without a key.
+    :param fingerprint: of the message.
     :param window_ms: how old a key may be to give the id its time.
     """
     stamp = _stamp(key)
     now = now_ms()
     if not request or stamp is None or not now - window_ms <= stamp >> 12 <= now:
         return None
-    rest = int(hashlib.sha256(f"{request}:id".encode()).hexdigest()[:16], 16) & (1 << 62) - 1
+    rest = (
+        int(hashlib.sha256(f"{request}:{fingerprint}:id".encode()).hexdigest()[:16], 16)
+        & (1 << 62) - 1
+    )
     milliseconds, fraction = stamp >> 12, stamp & 0xFFF
     return UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | rest)
 

@@ -8,15 +8,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import connections
 from django.test import override_settings
 
 from common.ids import uuid7
+from databases.transactions import atomic_for
 from messaging.models import DirectMessage, GroupMessage
-from tests.homes import databases_of
-from tests.messaging.world import (
 from messaging.stores.mongodb import MongoMessages
 from messaging.stores.versions import now_ms
-from databases.transactions import atomic_for
+from tests.homes import databases_of
+from tests.messaging.world import (
     Caller,
     at_once,
     deliver,
@@ -27,12 +28,12 @@ from databases.transactions import atomic_for
     somebody,
     texts,
 )
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=databases_of("messaging"))
 
 
 class TestDirectMessages:
-from tests.waiting import eventually
     def test_one_is_written_read_edited_and_deleted(self, as_ann, as_ben, room) -> None:
         sent = made(as_ann("POST", room, {"content": "Hello", "fileUrl": "https://a.example/x"}))
         path = f"/api/messages/{sent['id']}"
@@ -84,7 +85,6 @@ from tests.waiting import eventually
             cursor = page["previous"]
         assert len(followed) == DirectMessage.objects.count()
 
-    def test_cursors_of_other_lists_are_refused(self, as_ann, room) -> None:
     def test_following_from_an_older_page_misses_nothing_that_was_stored_late(
         self, as_ann, ann, room
     ) -> None:
@@ -102,6 +102,7 @@ from tests.waiting import eventually
 
         assert set(texts(followed)) >= {"late", "2"}
 
+    def test_cursors_of_other_lists_are_refused(self, as_ann, room) -> None:
         made(as_ann("POST", room, {"content": "x"}))
         page = made(as_ann("GET", room), 200)
 
@@ -173,6 +174,24 @@ class TestAKey:
         assert (again["deleted"], again["content"]) == (True, "")
         assert in_mongodb() == in_postgres()
 
+    def test_in_a_channel_and_a_conversation_makes_no_message_that_hides_another(  # noqa: PLR0917 - fixtures
+        self, as_ann, as_ben, as_cleo, room, ben, cleo
+    ) -> None:
+        """Else nobody who leads the channel could delete what was written there."""
+        server = made(as_cleo("POST", "/api/servers", {"name": "Hers"}))
+        members = f"/api/servers/{server['id']}/members"
+        made(as_cleo("POST", members, {"userIds": [str(ben.pk)]}), 204)
+        channel = f"/api/rooms/{server['channels'][0]['id']}/messages"
+        key = str(uuid7())
+        in_channel = made(as_ben("POST", channel, {"content": "rude"}, key=key))
+        made(as_ben("POST", room, {"content": "x"}, key=key))
+
+        shown = made(as_cleo("GET", f"/api/messages/{in_channel['id']}"), 200)
+        assert shown["content"] == "rude"
+        made(as_cleo("DELETE", f"/api/messages/{in_channel['id']}"), 204)
+        assert texts(made(as_cleo("GET", channel), 200)) == [""]
+        assert texts(made(as_ann("GET", room), 200)) == ["x"]
+
     @pytest.mark.parametrize("key", ["k", "fresh"])
     def test_sent_by_many_at_once_makes_one_message(self, ann, room, key) -> None:
         key = str(uuid7()) if key == "fresh" else key
@@ -205,6 +224,27 @@ class TestChannels:
         assert texts(made(as_ann("GET", path), 200)) == ["Hello Ann", "Hello all"]
         assert GroupMessage.objects.count() == 2
         assert in_mongodb() == {}
+
+    def test_what_took_longer_than_the_window_to_store_is_written_anew(self, as_ann) -> None:
+        server = made(as_ann("POST", "/api/servers", {"name": "Ours"}))
+        path = f"/api/rooms/{server['channels'][0]['id']}/messages"
+        written: list[Any] = []
+        with override_settings(MESSAGING_LOOKBACK_SECONDS=1):
+            with atomic_for("messaging"), connections["default"].cursor() as cursor:
+                cursor.execute("LOCK TABLE messaging_groupmessage IN SHARE ROW EXCLUSIVE MODE")
+                writer = threading.Thread(
+                    target=lambda: written.append(as_ann("POST", path, {"content": "x"}, key="k"))
+                )
+                writer.start()
+                eventually(_somebody_waits_for_a_lock)
+                too_late = now_ms() + 1_100
+                eventually(lambda: now_ms() > too_late)
+            writer.join()
+
+        sent = made(written[0])
+        assert (sent["content"], sent["deleted"]) == ("x", False)
+        assert sorted(texts(made(as_ann("GET", path), 200))) == ["", "x"]
+        assert made(as_ann("POST", path, {"content": "x"}, key="k"))["id"] == sent["id"]
 
     def test_channels_have_names_of_their_own(self, as_ann) -> None:
         server = made(as_ann("POST", "/api/servers", {"name": "Ours"}))
@@ -246,27 +286,6 @@ class TestConversations:
         rest = made(as_ann("GET", "/api/conversations", cursor=listed["next"]), 200)
         assert {c["id"] for c in listed["items"] + rest["items"]} == ids
         assert rest["next"] is None
-    def test_what_took_longer_than_the_window_to_store_is_written_anew(self, as_ann) -> None:
-        server = made(as_ann("POST", "/api/servers", {"name": "Ours"}))
-        path = f"/api/rooms/{server['channels'][0]['id']}/messages"
-        written: list[Any] = []
-        with override_settings(MESSAGING_LOOKBACK_SECONDS=1):
-            with atomic_for("messaging"), connections["default"].cursor() as cursor:
-                cursor.execute("LOCK TABLE messaging_groupmessage IN SHARE ROW EXCLUSIVE MODE")
-                writer = threading.Thread(
-                    target=lambda: written.append(as_ann("POST", path, {"content": "x"}, key="k"))
-                )
-                writer.start()
-                eventually(_somebody_waits_for_a_lock)
-                too_late = now_ms() + 1_100
-                eventually(lambda: now_ms() > too_late)
-            writer.join()
-
-        sent = made(written[0])
-        assert (sent["content"], sent["deleted"]) == ("x", False)
-        assert sorted(texts(made(as_ann("GET", path), 200))) == ["", "x"]
-        assert made(as_ann("POST", path, {"content": "x"}, key="k"))["id"] == sent["id"]
-
 
     def test_unread_messages_are_those_of_others_behind_the_marker(
         self, as_ann, as_ben, room
@@ -304,6 +323,13 @@ class TestConversations:
         )
         assert made(as_ben("PATCH", f"/api/messages/{sent['id']}", {"content": "y"}), 200)
 
+    def test_who_is_named_twice_is_added_once(self, as_ann, ann, ben, cleo) -> None:
+        conversation = opened(ann, ben, title="Two, and more")
+        path = f"/api/conversations/{conversation}/members"
+        found = made(as_ann("POST", path, {"userIds": [str(cleo.pk), str(cleo.pk)]}), 200)
+
+        assert [member["userId"] for member in found["members"]].count(str(cleo.pk)) == 1
+
     def test_nobody_talks_to_nobody(self, as_ann, ann) -> None:
         path = "/api/conversations"
         assert made(as_ann("POST", path, {"userIds": [str(ann.pk)]}), 422)
@@ -323,13 +349,6 @@ class TestSearch:
         deliver()
 
         def found(caller, q, **more):
-    def test_who_is_named_twice_is_added_once(self, as_ann, ann, ben, cleo) -> None:
-        conversation = opened(ann, ben, title="Two, and more")
-        path = f"/api/conversations/{conversation}/members"
-        found = made(as_ann("POST", path, {"userIds": [str(cleo.pk), str(cleo.pk)]}), 200)
-
-        assert [member["userId"] for member in found["members"]].count(str(cleo.pk)) == 1
-
             return texts(made(caller("GET", "/api/messages/search", q=q, **more), 200))
 
         assert found(as_ann, "CREME") == ["creme for all", "Crème brûlée at noon"]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from messaging.queries.rooms import standing_of
 from messaging.services import streaming
 from messaging.services.messages import post_message

@@ -93,6 +93,19 @@ def test_a_message_that_nobody_brings_is_brought_by_the_sweep(servers, as_ann, r
     assert len(in_mongodb()) == 1
 
 
+def test_a_key_with_another_message_in_the_other_store_replaces_none(servers, as_ann, room) -> None:
+    key = str(uuid7())
+    servers.stop("mongodb")
+    first = made(as_ann("POST", room, {"content": "first"}, key=key))
+    back(servers, "stop")
+    second = made(as_ann("POST", room, {"content": "second"}, key=key))
+    deliver()
+
+    assert first["id"] != second["id"]
+    assert in_mongodb() == in_postgres()
+    assert sorted(texts(made(as_ann("GET", room), 200))) == ["", "second"]
+
+
 def test_a_key_that_made_a_message_in_each_store_keeps_one(servers, as_ann, ann, room) -> None:
     """Only a key that tells no time can do that, when each request met one store alone."""
     room_id = UUID(room.split("/")[3])

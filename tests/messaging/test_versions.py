@@ -119,12 +119,13 @@ def test_to_create_again_is_never_newer() -> None:
     assert newer(edited, again) == edited
 
 
-def test_an_id_follows_from_a_fresh_key_and_its_author() -> None:
+def test_an_id_follows_from_a_fresh_key_its_author_and_the_message() -> None:
     key = str(uuid7())
-    first = derived_id(request="a", key=key, window_ms=5_000)
+    first = derived_id(request="a", fingerprint="f", key=key, window_ms=5_000)
 
-    assert first == derived_id(request="a", key=key, window_ms=5_000)
-    assert first != derived_id(request="b", key=key, window_ms=5_000)
+    assert first == derived_id(request="a", fingerprint="f", key=key, window_ms=5_000)
+    assert first != derived_id(request="b", fingerprint="f", key=key, window_ms=5_000)
+    assert first != derived_id(request="a", fingerprint="g", key=key, window_ms=5_000)
     assert first is not None
     assert (first.version, time_of(first)) == (7, time_of(uuid.UUID(key)))
 
@@ -134,5 +135,5 @@ def test_no_id_follows_from_an_old_key_or_any_other() -> None:
     ahead = uuid.UUID(int=(now_ms() + 60_000) << 80 | 0x7 << 76 | 0b10 << 62)
 
     for key in (str(old), str(ahead), str(uuid.uuid4()), "k", ""):
-        assert derived_id(request="a", key=key, window_ms=5_000) is None
-    assert derived_id(request="", key=str(uuid7()), window_ms=5_000) is None
+        assert derived_id(request="a", fingerprint="f", key=key, window_ms=5_000) is None
+    assert derived_id(request="", fingerprint="f", key=str(uuid7()), window_ms=5_000) is None

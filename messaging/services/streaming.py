@@ -15,7 +15,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
@@ -104,6 +103,16 @@ class Seen:
             postgres=now if Asked.POSTGRES in asked else self.postgres,
         )
 
+    def further(self, looked: Seen, asked: Asked) -> Seen:
+        """Return what is seen when the stores in `asked` were looked at up to `looked`, too."""
+        return replace(
+            self,
+            mongo=max(self.mongo, looked.mongo) if Asked.MONGO in asked else self.mongo,
+            postgres=max(self.postgres, looked.postgres)
+            if Asked.POSTGRES in asked
+            else self.postgres,
+        )
+
 
 class SignIn(Protocol):
     """With what somebody opened a stream."""
@@ -119,18 +128,20 @@ class SignIn(Protocol):
 class _Watcher:
     standing: Standing
     sign_in: SignIn
-    queue: asyncio.Queue[State | str] = field(
+    queue: asyncio.Queue[tuple[State | str, Seen]] = field(
         default_factory=lambda: asyncio.Queue(maxsize=MOST_WAITING)
     )
-    """States, or why the stream ends."""
+    """States, or why the stream ends; and up to when the room had been looked over by then, which
+    is what a client has seen who got all before."""
 
-    def put(self, item: State | str) -> None:
+    def put(self, item: State | str, looked: Seen) -> None:
         try:
-            self.queue.put_nowait(item)
+            self.queue.put_nowait((item, looked))
         except asyncio.QueueFull:
-            with suppress(asyncio.QueueEmpty):
+            # None of them: what comes behind one that is left out would claim that it was seen.
+            while not self.queue.empty():
                 self.queue.get_nowait()
-            self.queue.put_nowait("slow")
+            self.queue.put_nowait(("slow", looked))
 
 
 class Hub:
@@ -139,6 +150,8 @@ class Hub:
     def __init__(self) -> None:
         """Listen to nothing yet: the first stream begins it."""
         self._rooms: dict[UUID, set[_Watcher]] = {}
+        self._looked: dict[UUID, Seen] = {}
+        """Up to when a room's changes were all announced, or found by a look, in each store."""
         self._listening: asyncio.Task[None] | None = None
         self._looking: tuple[asyncio.Task[None], ...] = ()
         self._ready = asyncio.Event()
@@ -160,8 +173,9 @@ class Hub:
 
         :raises AliasUnavailable: before anything is yielded, while Redis is away.
         """
-        watcher = _Watcher(standing, sign_in)
+        watcher, now = _Watcher(standing, sign_in), now_ms()
         self._rooms.setdefault(standing.room_id, set()).add(watcher)
+        self._looked.setdefault(standing.room_id, Seen(mongo=now, postgres=now))
         try:
             await self._listen()
             async for change in self._changes(watcher, last):
@@ -185,23 +199,24 @@ class Hub:
         yield Change(id=seen.encode())
         ends = time.monotonic() + LIFE_SECONDS
         while time.monotonic() < ends:
-            item = await self._next(watcher)
+            item, looked = await self._next(watcher)
             if isinstance(item, str):
                 yield Change(id="", end=item)
                 return
             # Of a store that did not answer at the beginning nothing is known to be seen.
-            seen = seen.upto(now_ms(), asked)
+            seen = seen.further(looked, asked)
             if item is None:
                 yield Change(id=seen.encode())
             elif _is_news(item, sent):
                 yield await self._change(item, seen)
         yield Change(id="", end="again")
 
-    async def _next(self, watcher: _Watcher) -> State | str | None:
+    async def _next(self, watcher: _Watcher) -> tuple[State | str | None, Seen]:
+        looked = self._looked[watcher.standing.room_id]
         try:
             return await asyncio.wait_for(watcher.queue.get(), HEARTBEAT_SECONDS)
         except TimeoutError:
-            return None
+            return None, looked
 
     async def _change(self, state: State, seen: Seen) -> Change:
         return Change(id=seen.encode(), state=state, name=await self._name_of(state.author_id))
@@ -235,6 +250,7 @@ class Hub:
         room.discard(watcher)
         if not room:
             self._rooms.pop(watcher.standing.room_id, None)
+            self._looked.pop(watcher.standing.room_id, None)
         if not self._rooms:
             for task in (self._listening, *self._looking):
                 if task is not None:
@@ -280,7 +296,8 @@ class Hub:
                 self._end(list(self._all()), "redis")
 
     def _tell(self, message: Mapping[str, Any]) -> None:
-        watchers = self._rooms.get(UUID(message["room"]))
+        room_id = UUID(message["room"])
+        watchers = self._rooms.get(room_id)
         if not watchers:
             return
         if message.get("members"):
@@ -290,18 +307,16 @@ class Hub:
         _is_news(state, self._told)
         for watcher in watchers:
             if watcher.standing.kind == message["kind"]:
-                watcher.put(state)
+                watcher.put(state, self._looked[room_id])
 
     # Membership
 
     async def _look_forever(self) -> None:
-        last = now_ms()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            now = now_ms()
             await self._look_at(list(self._all()))
-            await self._make_up_for(Seen(mongo=last, postgres=last))
-            last = now
+            for room_id in list(self._rooms):
+                await self._look_over(room_id)
 
     async def _ask_for_sign_ins_forever(self) -> None:
         while True:
@@ -310,16 +325,22 @@ class Hub:
             if in_doubt:
                 self._end(await in_thread(partial(_signed_out, in_doubt)), "signed out")
 
-    async def _make_up_for(self, last: Seen) -> None:
+    async def _look_over(self, room_id: UUID) -> None:
         """Pass on what was stored and never announced: its writer ended, or Redis lost it."""
-        for watchers in [list(some) for some in self._rooms.values()]:
-            standing = watchers[0].standing
-            with suppress(PolystoreError):
-                read = await in_thread(partial(changes_since, standing, last.since))
-                for state in read.states:
-                    if _is_news(state, self._told):
-                        for watcher in watchers:
-                            watcher.put(state)
+        watchers, last, now = self._rooms.get(room_id), self._looked.get(room_id), now_ms()
+        if not watchers or last is None:
+            return
+        standing = next(iter(watchers)).standing
+        try:
+            read = await in_thread(partial(changes_since, standing, last.since))
+        except PolystoreError:
+            return  # the next look begins where this one did
+        for state in read.states:
+            if _is_news(state, self._told):
+                for watcher in self._rooms.get(room_id, ()):
+                    watcher.put(state, last)
+        if room_id in self._looked:
+            self._looked[room_id] = last.upto(now, read.asked)
 
     async def _look_at(self, watchers: list[_Watcher]) -> None:
         pairs = {(one.standing.user_id, one.standing.room_id) for one in watchers}
@@ -334,7 +355,9 @@ class Hub:
 
     def _end(self, watchers: Iterable[_Watcher], reason: str) -> None:
         for watcher in watchers:
-            watcher.put(reason)
+            looked = self._looked.get(watcher.standing.room_id)
+            if looked is not None:  # else it has left
+                watcher.put(reason, looked)
 
     def _in_background(self, work: Any) -> None:
         task = asyncio.create_task(work)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from common.ids import uuid7
+from messaging.stores.versions import now_ms
 from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
 from tests.messaging_web import ChatSite, Talk
 from tests.waiting import eventually
@@ -16,6 +19,21 @@ pytestmark = [*needs_chromium, pytest.mark.timeout(240)]
 WRITTEN = 120
 SOON = 30_000
 """Milliseconds within which something is shown, on a machine that has other work."""
+
+
+_DELETED_BEFORE_ITS_EDIT = """
+from uuid import UUID
+from messaging.services.live import announce
+from messaging.stores import MongoMessages, PostgresMessages
+from messaging.stores.versions import Version
+message_id = UUID("{message_id}")
+edited = MongoMessages().get(message_id)
+deleted = edited.as_deleted(Version.of_creation(message_id)._replace(counter=1))
+assert deleted.updated_at < edited.updated_at
+PostgresMessages().put([deleted])
+MongoMessages().put([deleted])
+announce(deleted, kind="conversation")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +124,42 @@ def test_what_is_written_before_the_stream_opens_is_shown(two: Two, written: int
     held[0].continue_()
     expect(messages(two.ben)).to_have_count(written, timeout=SOON)
     expect(messages(two.ben).first).to_contain_text("Number 1.")
+
+
+@pytest.mark.parametrize("change", ["PATCH", "DELETE"])
+def test_what_is_changed_within_the_second_that_it_was_written_in_is_shown(
+    chat: ChatSite, two_at_desks: Two, change: str
+) -> None:
+    """Times on the wire leave out milliseconds where there are none."""
+    two = two_at_desks
+    two.enter()
+    room = f"/api/rooms/{two.talk.room}/messages"
+    with chat.as_person(two.talk.sessions[0]) as ann:
+        eventually(lambda: now_ms() % 1_000 < 200)
+        key = UUID(int=now_ms() // 1_000 * 1_000 << 80 | uuid7().int & (1 << 80) - 1)
+        headers = {"Idempotency-Key": str(key)}
+        sent = ann.post(room, json={"content": "Helo"}, headers=headers).json()
+        changed = ann.request(change, f"/api/messages/{sent['id']}", json={"content": "Hello"})
+        assert changed.is_success, changed.text
+        assert "." not in sent["createdAt"]
+
+    shown = two.ben.locator(f"#m-{sent['id']}")
+    expect(shown).to_contain_text("Hello" if change == "PATCH" else "Deleted", timeout=SOON)
+
+
+def test_a_deletion_that_crossed_a_later_edit_is_shown(chat: ChatSite, two_at_desks: Two) -> None:
+    two = two_at_desks
+    two.enter()
+    write(two.ann, "Hello")
+    expect(messages(two.ben).last).to_contain_text("Hello", timeout=SOON)
+    message_id = (messages(two.ben).last.get_attribute("id") or "").removeprefix("m-")
+    with chat.as_person(two.talk.sessions[0]) as ann:
+        ann.patch(f"/api/messages/{message_id}", json={"content": "Bye"})
+    expect(messages(two.ben).last).to_contain_text("Bye", timeout=SOON)
+
+    chat.manage("shell", "-c", _DELETED_BEFORE_ITS_EDIT.format(message_id=message_id))
+
+    expect(messages(two.ben).last).to_contain_text("Deleted", timeout=SOON)
 
 
 def test_a_message_is_edited_and_deleted_by_keyboard_before_the_others_eyes(two: Two) -> None:

@@ -135,7 +135,7 @@
     line.tabIndex = -1;
     const head = element("div", "head");
     head.append(element("span", "who", message.member.profile.name), when(message.createdAt));
-    if (message.updatedAt > message.createdAt && !message.deleted) head.append(element("span", "note", "edited"));
+    if (message.updatedAt !== message.createdAt && !message.deleted) head.append(element("span", "note", "edited"));
     line.append(head);
     if (message.deleted) {
       line.append(element("p", "text gone", "Deleted"));
@@ -162,13 +162,18 @@
     list.insertBefore(line, later || null);
   };
 
+  // Times leave out milliseconds where there are none: they are no texts to compare. A deletion
+  // beats an edit, also a later one.
+  const isNewer = (message, than) => !than.deleted
+    && (message.deleted || Date.parse(message.updatedAt) > Date.parse(than.updatedAt));
+
   // Puts each message in its place, by id; an older state of one never replaces a newer one.
   const show = (messages) => {
     const stay = atEnd();
     let came = false;
     for (const message of messages) {
       const before = known.get(message.id);
-      if (before && (before.deleted || before.updatedAt >= message.updatedAt)) continue;
+      if (before && !isNewer(message, before)) continue;
       known.set(message.id, message);
       const line = lineOf(message);
       const there = document.getElementById(line.id);

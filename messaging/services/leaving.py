@@ -35,7 +35,8 @@ def forget_person(leaver: Leaver) -> None:
         theirs that PostgreSQL has not seen; what it has seen is deleted by then.
     """
     _delete_known(leaver.user_id)
-    if mongo.configured() and copy_marked()[0]:
+    if mongo.configured():
+        copy_marked()  # unless the sweep was first: what it copied is known only now, too
         _delete_known(leaver.user_id)
     delete_rows_of(ReadMarker, "user_id", user_id=leaver.user_id)
 

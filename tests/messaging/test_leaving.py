@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -12,6 +13,8 @@ from accounts.models import Leaving, User
 from databases.breaker import AliasUnavailable
 from databases.stores import mongo
 from messaging.models import DirectMessage, GroupMessage, ReadMarker
+from messaging.services import leaving
+from messaging.services.catching_up import copy_marked, sweep
 from messaging.services.messages import delete_message, edit_message, post_message
 from messaging.services.rooms import (
     add_to_server,
@@ -145,6 +148,27 @@ def test_what_mongodb_took_alone_goes_too(servers, ann, ben, conversation) -> No
     assert SECRET not in everything_in_mongodb()
     assert in_mongodb() == in_postgres()
     assert Leaving.objects.get().done_at is not None
+
+
+@pytest.mark.outage
+def test_what_the_sweep_brings_meanwhile_goes_too(
+    servers, ann, ben, conversation, monkeypatch
+) -> None:
+    post(ann, conversation, "first")
+    deliver()
+    servers.stop("primary")
+    late = post(ann, conversation, f"{SECRET} late")
+    primary_back(servers)
+
+    def after_the_sweep() -> tuple[int, UUID | None]:
+        eventually(lambda: sweep(at=timezone.now()).to_postgresql == 0)
+        return copy_marked()
+
+    monkeypatch.setattr(leaving, "copy_marked", after_the_sweep)
+    leave(ann)
+
+    assert in_postgres()[late.id][1] == ""
+    assert SECRET not in everything_in_mongodb()
 
 
 @pytest.mark.outage

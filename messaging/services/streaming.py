@@ -314,9 +314,12 @@ class Hub:
     async def _look_forever(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await self._look_at(list(self._all()))
-            for room_id in list(self._rooms):
-                await self._look_over(room_id)
+            try:
+                await self._look_at(list(self._all()))
+                for room_id in list(self._rooms):
+                    await self._look_over(room_id)
+            except Exception:  # else nobody who is removed would be noticed any more
+                logger.exception("messaging.streams.look_failed")
 
     async def _ask_for_sign_ins_forever(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.test import override_settings
 
 from common.ids import uuid7
 from messaging.queries.rooms import standing_of
+from messaging.queries.standing import RoomNotFound
 from messaging.services import streaming
 from messaging.services.messages import post_message
 from messaging.services.streaming import Hub, Seen
@@ -141,3 +143,29 @@ def test_an_event_claims_nothing_that_nobody_has_looked_for(ann, ben, monkeypatc
 
     with override_settings(MESSAGING_LOOKBACK_SECONDS=1):
         assert "in silence" in asyncio.run(resume_after_silence())
+
+
+def test_a_look_that_fails_is_not_the_last_one(ann, ben, monkeypatch) -> None:
+    room = opened(ann, ben)
+    standing = standing_of(user_id=ben.pk, room_id=room)
+    failed = threading.Event()
+
+    def standing_fails_once(**asked: Any) -> Any:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("nobody foresaw this")
+        raise RoomNotFound("They were removed.")
+
+    async def watched() -> str:
+        hub = Hub()
+        stream = stream_of(hub, standing)
+        await anext(stream)
+        async with asyncio.timeout(10):
+            change = await anext(stream)
+        await stream.aclose()
+        return change.end
+
+    monkeypatch.setattr(streaming, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(streaming, "standing_of", standing_fails_once)
+    assert asyncio.run(watched()) == "membership"
+    assert failed.is_set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import unicodedata
 from typing import Any, Final
 from uuid import UUID
 
@@ -74,7 +75,10 @@ def tell(
 def fingerprint(text: str) -> str:
     """Return what stands for an address where it must not be written: the same for the same one.
 
-    Keyed with SECRET_KEY, so that nobody tries out addresses on what was written down.
+    Keyed with SECRET_KEY, so that nobody tries out addresses on what was written down. Nothing
+    that forms or databases take for the same address is told apart, or each way to write it would
+    have tries of its own: letters in other forms (NFKC), and İ, which PostgreSQL makes a plain i.
     """
-    folded = text.strip().lower().encode()
-    return hmac.new(settings.SECRET_KEY.encode(), folded, hashlib.sha256).hexdigest()[:32]
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    folded = "".join(sign for sign in plain if not unicodedata.combining(sign)).strip()
+    return hmac.new(settings.SECRET_KEY.encode(), folded.encode(), hashlib.sha256).hexdigest()[:32]

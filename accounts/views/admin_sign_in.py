@@ -49,7 +49,7 @@ def admin_sign_in(request: HttpRequest) -> HttpResponse:
     spent = spend(
         Rule.ADMIN_SIGN_IN,
         client=client_of(request),
-        account=request.POST.get("username", "")[:320],
+        account=request.POST.get("username", "").strip()[:320],
     )
     try:
         with spent.unless_a_store_is_away():

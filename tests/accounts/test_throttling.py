@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
+from django.test import Client
 
 from accounts import events
 from accounts.throttling import Rule, TooManyAttempts, spend
 from accounts.throttling.counting import MOST_IN_MEMORY, Counter, Memory
 from databases.stores import redis
+from tests.people import a_superuser
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default"])
 ADDRESS = "ada@example.com"
@@ -51,6 +53,37 @@ def test_capital_letters_make_no_other_account() -> None:
     assert all(passes(f"192.0.2.{number}", ADDRESS) for number in range(10))
 
     assert not passes("192.0.2.99", ADDRESS.upper())
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "  irina@example.com ",
+        "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}rina@example.com",  # PostgreSQL's lower makes it i
+        "\N{FULLWIDTH LATIN SMALL LETTER I}rina@example.com",  # so does the admin's form
+        "\N{NO-BREAK SPACE}irina@example.com",
+    ],
+)
+def test_nor_does_another_way_to_write_the_same_address(typed) -> None:
+    assert all(passes(f"192.0.2.{number}", "irina@example.com") for number in range(10))
+
+    assert not passes("192.0.2.99", typed)
+
+
+def test_nor_do_blanks_before_the_address_at_the_door_of_the_admin() -> None:
+    root = a_superuser()
+    statuses = [
+        Client()
+        .post(
+            "/admin/login/",
+            {"username": " " * blanks + root.email, "password": "wrong"},
+            REMOTE_ADDR=f"192.0.2.{number}",
+        )
+        .status_code
+        for number, blanks in enumerate([0] * 5 + [320])
+    ]
+
+    assert statuses == [200] * 5 + [429]
 
 
 def test_what_is_given_back_may_be_tried_again() -> None:

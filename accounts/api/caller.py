@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from accounts.models import User
 from accounts.passwords.changing import require_password
 from accounts.throttling import Rule, client_of, spend
-from common.access import Identity
+from common.access import Identity, UserNeeded
 from common.errors import PolystoreError
 
 if TYPE_CHECKING:
@@ -33,10 +33,13 @@ class PasswordWeak(PolystoreError):
 
 
 def user_of(request: HttpRequest) -> User:
-    """Return the user who calls; the gate let nobody else in."""
+    """Return the user who calls.
+
+    :raises common.access.UserNeeded: for a machine that acts as nobody.
+    """
     identity: Identity = request.auth  # type: ignore[attr-defined]  # ninja's
     if not isinstance(identity.user, User):
-        raise TypeError("Machines hold no scope of accounts.")
+        raise UserNeeded
     return identity.user
 
 

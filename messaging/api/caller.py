@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from ninja import Header
 from pydantic import StringConstraints
 
-from common.access import Identity
+from common.access import Identity, user_of
 from common.errors import PolystoreError
 from databases.stores.limits import wait_for
 from messaging.services.messages import LONGEST_KEY
@@ -35,11 +35,9 @@ class TooManyMessages(PolystoreError):
 
 
 def user_id_of(request: HttpRequest) -> UUID:
-    """Return the id of the user who calls; the gate let nobody else in."""
+    """Return the id of the user who calls. Raises UserNeeded for a machine that acts as nobody."""
     identity: Identity = request.auth  # type: ignore[attr-defined]  # ninja's
-    if identity.user is None:
-        raise TypeError("Machines hold no scope of messaging.")
-    key: UUID = identity.user.pk
+    key: UUID = user_of(identity).pk
     return key
 
 

@@ -59,8 +59,8 @@ def test_capital_letters_make_no_other_account() -> None:
     "typed",
     [
         "  irina@example.com ",
-        "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}rina@example.com",  # PostgreSQL's lower makes it i
-        "\N{FULLWIDTH LATIN SMALL LETTER I}rina@example.com",  # so does the admin's form
+        "\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}rina@example.com",  # i in PostgreSQL
+        "\N{FULLWIDTH LATIN SMALL LETTER I}rina@example.com",  # i in the admin
         "\N{NO-BREAK SPACE}irina@example.com",
     ],
 )

@@ -12,6 +12,7 @@ from ninja import Router, Status
 from accounts.oauth.queries import personal_tokens_of
 from accounts.oauth.schemas import NewTokenAnswer, TokenAnswer, TokenBody, TokenList
 from accounts.oauth.services import personal
+from accounts.sessions.current import current_session
 from accounts.throttling import Rule, client_of, spend
 from common.access import signed_in, user_of
 
@@ -36,6 +37,7 @@ def create_token(request: HttpRequest, response: HttpResponse, body: TokenBody) 
         scopes=body.scopes,
         days=body.days,
         at=timezone.now(),
+        session_id=current_session(request),
     )
     response["Cache-Control"] = "no-store"
     shown = TokenAnswer.model_validate(made.token, from_attributes=True)

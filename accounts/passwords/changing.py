@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from allauth.account.models import EmailAddress
 from django.contrib.auth.password_validation import validate_password
 
 from accounts import events
@@ -32,14 +33,25 @@ def change_password(
 ) -> None:
     """Give the user another password, which ends every session but the one that the caller keeps.
 
+    Another address that waits for its confirmation is forgotten: whoever knew the old password may
+    have asked for it.
+
     :param user: who proved to be it; gets the new hash, for `update_session_auth_hash`.
     :param origin: scheme and host of the link in the letter that tells of it.
     :param what: the event; `events.PASSWORD_CHANGED` by default.
     :raises django.core.exceptions.ValidationError: for a password that is too easy to guess.
+    :raises PasswordWrong: where the one that was proved is no longer the present one.
     """
     validate_password(new_password, user)
+    proved = user.password
     user.set_password(new_password)
     with atomic_for("accounts"):
+        now = User.objects.select_for_update(no_key=True).filter(pk=user.pk)
+        if now.values_list("password", flat=True).first() != proved:
+            raise PasswordWrong("Your password was changed a moment ago.")
+        EmailAddress.objects.filter(user_id=user.pk, verified=False).exclude(
+            email=user.email.lower()
+        ).delete()
         user.save(update_fields=["password", "updated_at"])
         events.tell(what or events.PASSWORD_CHANGED, user_id=user.pk, client=client)
         queue_mail(

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from accounts.models import Session
 from accounts.querysets import SessionQuerySet
+from accounts.services import lock_users
 from accounts.sessions import primary
 from accounts.sessions.engine import SessionStore
 from accounts.sessions.memory import memory
+from common.access import SignInNeeded
 from common.errors import PolystoreError
 from databases.transactions import after_commit, atomic_for
 from outbox.recording import record_event
@@ -36,6 +38,19 @@ def sessions_of(user_id: UUID, *, at: datetime) -> SessionQuerySet:
     """
     found: SessionQuerySet = primary.rows().of_user(user_id).current(at=at)
     return found
+
+
+def require_living(*, user_id: UUID, session_id: UUID) -> None:
+    """Return where the session still lives, which a new password of its user ends.
+
+    For what is made with a session and outlives it. Locks the user in the open transaction: who
+    gives another password at this moment either comes later, and ends what was made, or was first.
+
+    :raises SignInNeeded: where the session has ended meanwhile.
+    """
+    lock_users([user_id])
+    if not primary.rows().of_user(user_id).filter(pk=session_id).exists():
+        raise SignInNeeded
 
 
 def end_session(*, user_id: UUID, session_id: UUID, client: str = "") -> None:

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 from django.contrib.auth import authenticate
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.tokens import default_token_generator
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -19,6 +20,7 @@ from accounts.registration.confirming import TokenInvalid
 from accounts.services import deactivate_users
 from tests.accounts.conftest import link_in
 from tests.people import PASSWORD, a_user, signed_in
+from tests.waiting import eventually, somebody_waits_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default"])
 ADDRESS = "ada@example.com"
@@ -116,6 +118,21 @@ class TestAReset:
         assert len(results) == 1
         assert authenticate(username=ADDRESS, password=f"{NEW}-{results[0]}") is not None
 
+    def test_forgets_another_address_that_waits_for_its_confirmation(self, client, letters) -> None:
+        """Somebody who knew the old password may have asked for it, and waits with the link."""
+        user = a_user(ADDRESS)
+        thief = signed_in(user)
+        post(thief, "email/change", {"email": "thief@example.com", "password": PASSWORD})
+        stolen = link_in(letters()[0]).split("/")[-2]
+
+        post(client, "password/reset", {"email": ADDRESS})
+        body = {"token": token_of(letters()[0]), "newPassword": NEW}
+        reset = post(client, "password/reset/confirm", body)
+        late = post(client, "verify-email", {"token": stolen})
+
+        assert (reset.status_code, late.status_code) == (204, 400)
+        assert User.objects.get().email == ADDRESS
+
     def test_refuses_a_weak_password_and_the_link_still_works(self, client, letters) -> None:
         a_user(ADDRESS)
         post(client, "password/reset", {"email": ADDRESS})
@@ -177,6 +194,28 @@ class TestAChange:
         statuses = [post(client, "password/change", body).status_code for _ in range(11)]
 
         assert statuses == [403] * 10 + [429]
+
+    def test_comes_to_nothing_where_another_one_is_made_at_the_same_time(self) -> None:
+        """Whoever knows the old password alone must not have the last word."""
+        user = a_user(ADDRESS)
+        thief, answers = signed_in(user), []
+        body = {"currentPassword": PASSWORD, "newPassword": "a-passphrase-of-the-thief"}
+
+        def change() -> None:
+            try:
+                answers.append(post(thief, "password/change", body))
+            finally:
+                connections.close_all()
+
+        thread = threading.Thread(target=change)
+        with transaction.atomic():
+            User.objects.filter(pk=user.pk).update(password=make_password(NEW))
+            thread.start()
+            eventually(somebody_waits_for_a_lock)
+        thread.join()
+
+        assert [answer.status_code for answer in answers] == [403]
+        assert authenticate(username=ADDRESS, password=NEW) == user
 
     def test_is_for_whoever_is_signed_in(self, client, db) -> None:
         body = {"currentPassword": PASSWORD, "newPassword": NEW}

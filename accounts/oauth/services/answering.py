@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import unquote_plus
+from uuid import UUID
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -24,6 +25,8 @@ from accounts.oauth.queries import (
     refresh_token_of,
 )
 from accounts.oauth.services.server import Core
+from accounts.sessions.current import current_session
+from accounts.sessions.services import require_living
 from common.errors import PolystoreError
 from databases.transactions import atomic_for
 
@@ -93,8 +96,12 @@ def decide(request: HttpRequest, question: Question, *, allow: bool) -> str:
     """Return the address that takes the person back to the client, with a code where they allowed.
 
     :raises oauth2_provider.exceptions.OAuthToolkitError: where they did not; the client is told.
+    :raises common.access.SignInNeeded: where their session has ended meanwhile.
     """
+    session_id = current_session(request)
     with atomic_for(APP):
+        if allow and session_id is not None:
+            require_living(user_id=cast("UUID", request.user.pk), session_id=session_id)
         uri, _, _, _ = core().create_authorization_response(
             request, list(question.scopes), question.credentials, allow
         )

@@ -20,6 +20,7 @@ from accounts.models.oauth import checksum_of
 from accounts.models.tokens import HINT_LENGTH, PERSONAL_PREFIX
 from accounts.oauth import events
 from accounts.oauth.queries import scopes_of
+from accounts.sessions.services import require_living
 from common.access import known_scopes
 from common.errors import PolystoreError
 from databases.causality import CausalState, causal_scope
@@ -63,12 +64,20 @@ class NewToken:
 
 
 def create_token(
-    *, user_id: UUID, name: str, scopes: Iterable[str], days: int, at: dt.datetime
+    *,
+    user_id: UUID,
+    name: str,
+    scopes: Iterable[str],
+    days: int,
+    at: dt.datetime,
+    session_id: UUID | None = None,
 ) -> NewToken:
     """Make a token for a user's own programs.
 
     :param days: how long it is valid.
     :param at: now.
+    :param session_id: the session that asks; None where an operator's code does.
+    :raises common.access.SignInNeeded: 401, where that session has ended meanwhile.
     :raises TokenRefused: 422, for no name, a scope that the user may not have, or too long a life.
     :raises TooManyTokens: 409.
     """
@@ -80,6 +89,8 @@ def create_token(
         raise TokenRefused("A token needs a name of at most 100 characters.")
     value = PERSONAL_PREFIX + secrets.token_urlsafe(32)
     with atomic_for("accounts"):
+        if session_id is not None:
+            require_living(user_id=user_id, session_id=session_id)
         user = User.objects.select_for_update(no_key=True).get(pk=user_id)
         allowed = known_scopes(wanted) & scopes_of(user)
         if not wanted or wanted != {str(scope) for scope in allowed}:

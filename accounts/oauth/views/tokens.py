@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.oauth.policies import described
 from accounts.oauth.queries import allowed_by, is_in_force, personal_tokens_of, scopes_of
 from accounts.oauth.services import authorizations, personal
+from accounts.sessions.current import current_session
 from accounts.throttling import Rule, TooManyAttempts, client_of, spend
 from common.errors import PolystoreError
 
@@ -76,6 +77,7 @@ def _make(request: HttpRequest) -> personal.NewToken:
         scopes=request.POST.getlist("scopes"),
         days=int(days) if days.isascii() and days.isdigit() else 0,
         at=timezone.now(),
+        session_id=current_session(request),
     )
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import make_password
+from django.db import connections, transaction
 from django.utils import timezone
 
-from accounts.models import AccessToken, Authorization, AuthorizationCode, RefreshToken
+from accounts.models import (
+    AccessToken,
+    Authorization,
+    AuthorizationCode,
+    PersonalToken,
+    RefreshToken,
+    User,
+)
 from accounts.oauth.services import authorizations
-from tests.accounts.oauth.flows import an_app, call
+from tests.accounts.oauth.flows import allow, an_app, call
 from tests.people import a_user, signed_in
 from tests.tracker.world import at_once
+from tests.waiting import eventually, somebody_waits_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AT_ONCE = 6
@@ -69,6 +80,34 @@ def test_whoever_ends_it_leaves_no_live_token_behind(attempt) -> None:
     if refreshed.status_code == 200:
         assert call(refreshed.json()["access_token"]).status_code == 401
     assert call(first["access_token"]).status_code == 401
+
+
+@pytest.mark.parametrize("way", ["personal token", "code"])
+def test_nothing_is_made_for_a_session_that_a_new_password_ends_meanwhile(way) -> None:
+    """Whoever holds a stolen session must not come out with what outlives it."""
+    user, app, answers = a_user(), an_app(public=True), []
+    thief = signed_in(user)
+
+    def make() -> None:
+        body = {"name": "x", "scopes": ["tracker"], "days": 1}
+        try:
+            if way == "code":
+                answers.append(allow(thief, app.ask()))
+            else:
+                answers.append(thief.post("/api/auth/tokens", body, "application/json"))
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=make)
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(password=make_password("another-passphrase"))
+        thread.start()
+        eventually(somebody_waits_for_a_lock)
+    thread.join()
+
+    assert outcome(answers) == [401]
+    assert not PersonalToken.objects.exists()
+    assert not AuthorizationCode.objects.exists()
 
 
 def test_families_do_not_wait_for_each_other() -> None:

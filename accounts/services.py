@@ -14,6 +14,7 @@ from django.db import IntegrityError, router, transaction
 
 from accounts import events
 from accounts.models import User
+from accounts.queries import UserNotFound
 from accounts.querysets import UserQuerySet
 from common.errors import PolystoreError
 from databases.transactions import atomic_for
@@ -131,11 +132,13 @@ def change_user(
     """Change a user for an operator, who vouches for a new address; None leaves a part as it is.
 
     :raises AddressTaken: in any capitalisation.
+    :raises UserNotFound: where the account is gone meanwhile.
     """
     changed = email is not None and email.lower() != user.email.lower()
     user.email = email if email is not None else user.email
     try:
         with atomic_for("accounts"):
+            _require_row(user)
             user.save(update_fields=["email", "updated_at"])
             change_profile(user=user, first_name=first_name, last_name=last_name)
             if changed:
@@ -157,12 +160,17 @@ def vouch_for_address(*, user: User, actor_id: UUID | None = None) -> None:
 def change_profile(
     *, user: User, first_name: str | None = None, last_name: str | None = None
 ) -> None:
-    """Change a user's name; None leaves a part as it is."""
+    """Change a user's name; None leaves a part as it is.
+
+    :raises UserNotFound: where the account is gone meanwhile.
+    """
     if first_name is not None:
         user.first_name = first_name
     if last_name is not None:
         user.last_name = last_name
-    user.save(update_fields=["first_name", "last_name", "updated_at"])
+    with atomic_for("accounts"):
+        _require_row(user)
+        user.save(update_fields=["first_name", "last_name", "updated_at"])
 
 
 def _set_active(users: UserQuerySet, *, active: bool, at: datetime, actor_id: UUID | None) -> int:
@@ -176,6 +184,15 @@ def _set_active(users: UserQuerySet, *, active: bool, at: datetime, actor_id: UU
         for user_id in changed:
             events.tell(told, user_id=user_id, actor_id=actor_id)
     return len(changed)
+
+
+def _require_row(user: User) -> None:
+    """Lock the user's row.
+
+    :raises UserNotFound: where it is gone.
+    """
+    if not lock_users([user.pk]):
+        raise UserNotFound("This account is gone.")
 
 
 def lock_users(ids: Iterable[UUID]) -> frozenset[UUID]:

@@ -14,7 +14,7 @@ from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
 )
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 
@@ -87,6 +87,18 @@ class DatabaseTooSlow(PolystoreError):
     retry_after = 5
 
 
+class ReferenceGone(PolystoreError):
+    """A row went, or came, while this was written that refers to it: nothing was written.
+
+    Services look for what they refer to before they write, so it went in that moment: most often
+    the account of whoever asks.
+    """
+
+    code, status, title = "databases.reference_gone", 409, "It has just changed"
+    remedy = "Look again before you repeat it; sign in again if you closed your account."
+
+
+_FOREIGN_KEY_VIOLATION: Final = "23503"
 _BY_SQLSTATE: Final[dict[str, type[PolystoreError]]] = {
     "57014": DatabaseTooSlow,
     "55P03": DatabaseBusy,
@@ -114,6 +126,8 @@ def as_polystore_error(error: BaseException) -> PolystoreError | None:
         return error
     if isinstance(error, OperationalError | InterfaceError):
         return _database_error(error)
+    if is_reference_gone(error):
+        return ReferenceGone("What this refers to is gone, or something refers to it now.")
     for kinds, meaning, detail in _MEANINGS:
         if isinstance(error, kinds):
             return meaning(detail)
@@ -124,6 +138,14 @@ def is_unavailability(error: BaseException) -> bool:
     """Tell whether `error` says that a store does not serve: worth a warning, not a stack trace."""
     meaning = as_polystore_error(error)
     return meaning is not None and meaning.status == 503
+
+
+def is_reference_gone(error: BaseException) -> bool:
+    """Tell whether a foreign key refused what was written."""
+    return (
+        isinstance(error, IntegrityError)
+        and getattr(error.__cause__, "sqlstate", None) == _FOREIGN_KEY_VIOLATION
+    )
 
 
 def _database_error(error: OperationalError | InterfaceError) -> PolystoreError:

@@ -25,7 +25,13 @@ from ninja.router import BoundRouter
 
 from common.access import Access, Identity, Kind, access_of, admit
 from common.errors import PolystoreError
-from common.failures import InternalFailure, RequestRefused, as_polystore_error, is_unavailability
+from common.failures import (
+    InternalFailure,
+    RequestRefused,
+    as_polystore_error,
+    is_reference_gone,
+    is_unavailability,
+)
 from common.http import problem
 from common.schemas import Problem, problem_openapi
 
@@ -253,6 +259,9 @@ def _on_any(request: HttpRequest, error: Exception) -> HttpResponse:
         return problem(InternalFailure(), request=request)
     if is_unavailability(error):
         logger.warning("api.operation.unavailable", extra={"code": meaning.code})
+    if is_reference_gone(error):
+        # Seldom is right; often, a service does not look for what it refers to.
+        logger.warning("api.operation.reference_gone", exc_info=error)
     return problem(meaning, request=request)
 
 

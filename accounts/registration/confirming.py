@@ -8,6 +8,8 @@ from django.db import IntegrityError
 from accounts import events
 from accounts.mailing.queueing import queue_mail
 from accounts.models import PendingMail, User
+from accounts.queries import UserNotFound
+from accounts.services import lock_users
 from common.errors import PolystoreError
 from databases.transactions import atomic_for
 
@@ -69,12 +71,15 @@ def change_address(*, user: User, address: str, origin: str) -> None:
     """Have `address` become the user's as soon as it is confirmed by the letter that goes there.
 
     An address that somebody else has is taken like any other, and never gets that far.
+
+    :raises UserNotFound: where the account is gone meanwhile.
     """
     address = address.strip().lower()
     if address == user.email.lower():
         return
     with atomic_for("accounts"):
-        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if not lock_users([user.pk]):
+            raise UserNotFound("This account is gone.")
         is_confirmed(user)
         EmailAddress.objects.filter(user_id=user.pk, verified=False).exclude(
             email=user.email.lower()

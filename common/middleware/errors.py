@@ -17,9 +17,11 @@ from common.failures import (
     InternalFailure,
     MethodNotAllowed,
     NotFound,
+    ReferenceGone,
     RequestRefused,
     RequestTooLarge,
     as_polystore_error,
+    is_reference_gone,
     is_unavailability,
 )
 from common.http import CONTENT_TYPE, problem
@@ -57,8 +59,13 @@ class ProblemAnswers(Middleware):
         got_request_exception.connect(_remember, dispatch_uid="common.middleware.errors")
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Answer what a view raised on purpose, and stores that are down; leave the rest."""
-        if not (isinstance(exception, PolystoreError) or is_unavailability(exception)):
+        """Answer what a view raised on purpose, stores that are down, and rows that went meanwhile;
+        leave the rest."""
+        if not (
+            isinstance(exception, PolystoreError)
+            or is_unavailability(exception)
+            or is_reference_gone(exception)
+        ):
             return None
         meaning = as_polystore_error(exception)
         return None if meaning is None else answer_to(request, meaning)
@@ -93,6 +100,8 @@ def _remember(request: HttpRequest | None = None, **_: Any) -> None:
 
 def answer_to(request: HttpRequest, meaning: PolystoreError) -> HttpResponse:
     """Return what tells the caller about an error: a problem document, or for people a page."""
+    if isinstance(meaning, ReferenceGone):
+        logger.warning("http.reference_gone")
     if meaning.status == 503:
         logger.warning("http.store_unavailable", extra={"code": meaning.code})
     return problem(meaning, request=request) if wants_problem(request) else page(meaning)

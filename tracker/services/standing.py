@@ -16,7 +16,8 @@ from tracker.models import PointsDay, Standing
 def touch(*, user_id: UUID) -> None:
     """Note that the user writes now, and lock their standing: their own writes come one by one.
 
-    Takes an open transaction.
+    Takes an open transaction, whose end raises IntegrityError where the account is gone meanwhile:
+    the foreign key sees to it without another query, and callers of the site are told 409.
     """
     Standing.objects.bulk_create(
         [Standing(user_id=user_id)],

@@ -49,13 +49,15 @@ def _template_and_context(mail: PendingMail) -> tuple[str, dict[str, Any]] | Non
     user = _user_of(mail)
     if user is None or not user.is_active:
         return None
-    if mail.kind == Kind.RESET:
-        uid, _, token = reset_token_for(user).partition("-")
-        link = _link(mail, "account_reset_password_from_key", uidb36=uid, key=token)
-        return mail.kind, {"link": link, "minutes": settings.PASSWORD_RESET_TIMEOUT // 60}
     unconfirmed = EmailAddress.objects.filter(
         user_id=user.pk, email=mail.address.lower(), verified=False
     ).first()
+    # Where two signed up with it, with two passwords, whoever reads the letter has the say.
+    contested = mail.kind == Kind.SIGN_UP and unconfirmed and not user.has_usable_password()
+    if mail.kind == Kind.RESET or contested:
+        uid, _, token = reset_token_for(user).partition("-")
+        link = _link(mail, "account_reset_password_from_key", uidb36=uid, key=token)
+        return Kind.RESET, {"link": link, "minutes": settings.PASSWORD_RESET_TIMEOUT // 60}
     if unconfirmed is not None:
         key = EmailConfirmationHMAC.create(unconfirmed).key
         return Kind.CONFIRM, {

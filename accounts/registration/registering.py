@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 
 from allauth.account.models import EmailAddress
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import check_password, is_password_usable, make_password
 from django.contrib.auth.password_validation import validate_password
 from django.db import IntegrityError, transaction
 
 from accounts import events
 from accounts.mailing.queueing import queue_mail
 from accounts.models import PendingMail, User
+from accounts.querysets import UserQuerySet
 from databases.placement import alias_of
 from databases.transactions import atomic_for
 
@@ -28,8 +29,12 @@ def register(
     """Make an account that signs in once its address is confirmed, and send a letter.
 
     Where the address is taken, nothing changes, and the letter tells its owner so. The answer and
-    the work are the same: the password is hashed before anybody looks, and what the letter says is
-    decided when the workers send it.
+    the work are the same: one password is hashed or compared, whoever has the address, and what the
+    letter says is decided when the workers send it.
+
+    Where it waits for its confirmation and another password was given then, neither counts: one of
+    the two may be somebody else's, who waits for the other to confirm. The letter has whoever reads
+    it set a new one.
 
     :param origin: scheme and host for the links in the letter.
     :param client: the address of the device.
@@ -37,11 +42,18 @@ def register(
     """
     email = email.strip().lower()
     validate_password(password, User(email=email, first_name=first_name, last_name=last_name))
-    hashed = make_password(password)
+    waits = _unconfirmed(email)
+    given_before = waits.values_list("password", flat=True).first()
+    hashed = make_password(password) if given_before is None else ""
+    same = given_before is not None and check_password(password, given_before)
     with atomic_for("accounts"):
         if not User.objects.with_email(email).exists():
-            new = User(email=email, first_name=first_name, last_name=last_name, password=hashed)
-            _add(new, client)
+            # One that waited is gone in this moment: signing up once more will do.
+            if hashed:
+                new = User(email=email, first_name=first_name, last_name=last_name, password=hashed)
+                _add(new, client)
+        elif given_before is not None and is_password_usable(given_before) and not same:
+            waits.filter(password=given_before).update(password=make_password(None))
         queue_mail(kind=PendingMail.Kind.SIGN_UP, address=email, origin=origin)
 
 
@@ -63,6 +75,22 @@ def remove_unconfirmed(*, older_than: dt.timedelta, at: dt.datetime) -> int:
         user.delete()
         removed += 1
     return removed
+
+
+def _unconfirmed(email: str) -> UserQuerySet:
+    """Return the account of this address that nobody has proved to be theirs, if there is one."""
+    addresses = EmailAddress.objects.values("user_id")
+    found: UserQuerySet = (
+        User.objects.filter(
+            pk__in=addresses.filter(email=email, verified=False),
+            email=email,
+            last_login=None,
+            is_staff=False,
+        )
+        .exclude(pk__in=addresses.filter(verified=True))
+        .order_by()
+    )
+    return found
 
 
 def _add(user: User, client: str) -> None:

@@ -68,10 +68,29 @@ class TestSigningUpThroughTheApi:
         assert authenticate(username="ada@example.com", password=PASSWORD) is not None
         assert not EmailAddress.objects.filter(email="ada@example.com").exists()
 
-    def test_sends_the_confirmation_again_to_whoever_signs_up_twice(self, client, letters) -> None:
+    def test_twice_has_whoever_reads_the_letters_choose_the_password(self, client, letters) -> None:
+        """One of the two may be somebody else, who waits for the other to open the link."""
+        post(client, "register", {**NEW, "password": "a-passphrase-of-the-thief"})
+        (early,) = letters()
+        post(client, "register", NEW)
+        (late,) = letters()
+
+        post(client, "verify-email", {"token": link_in(early).split("/")[-2]})
+        for password in ("a-passphrase-of-the-thief", PASSWORD):
+            assert authenticate(username="ada@example.com", password=password) is None
+        token = link_in(late).strip("/").rpartition("/")[2]
+        post(client, "password/reset/confirm", {"token": token, "newPassword": PASSWORD})
+
+        assert "new password" in late.subject
+        signed_in = post(client, "login", {"email": "ada@example.com", "password": PASSWORD})
+        assert signed_in.status_code == 200
+
+    def test_twice_with_the_same_password_sends_the_confirmation_again(
+        self, client, letters
+    ) -> None:
         post(client, "register", NEW)
         letters()
-        post(client, "register", {**NEW, "password": "quite-another-passphrase"})
+        post(client, "register", NEW)
 
         (letter,) = letters()
         assert "Confirm" in letter.subject

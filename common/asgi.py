@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -10,10 +10,11 @@ from django.conf import settings
 from common.failures import RequestTooLarge
 from common.http import problem
 
-Message = MutableMapping[str, Any]
+Scope = dict[str, Any]
+Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class _TooLarge(Exception):
@@ -30,7 +31,7 @@ class BoundedBodies:
         """Wrap `application`."""
         self.application = application
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 413, or pass on."""
         if scope["type"] != "http":
             await self.application(scope, receive, send)
@@ -53,7 +54,7 @@ class BoundedBodies:
             await _refuse(send)
 
 
-def _announced(scope: Message) -> int:
+def _announced(scope: Scope) -> int:
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit():
             # Longer figures than any machine has bytes are refused unread, too.

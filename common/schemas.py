@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 from ninja import Schema
 from pydantic import AliasGenerator, BeforeValidator, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 Item = TypeVar("Item")
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -19,7 +18,7 @@ def _written_out(given: Any) -> Any:
     """Refuse numbers, which would be taken for seconds since 1970."""
     if isinstance(given, dt.date) or (isinstance(given, str) and _DAY.fullmatch(given)):
         return given
-    raise PydanticCustomError("date_format", "Write a day as YYYY-MM-DD.")
+    raise ValueError("Write a day as YYYY-MM-DD.")
 
 
 Day = Annotated[dt.date, BeforeValidator(_written_out)]
@@ -45,7 +44,7 @@ class WireSchema(Schema):
     def _only_objects(cls, given: Any) -> Any:
         """Refuse JSON that is no object: ninja would read the attributes of Python's own types."""
         if not isinstance(getattr(given, "_obj", given), dict):
-            raise PydanticCustomError("object_type", "Input should be an object.")
+            raise ValueError("Input should be an object.")  # noqa: TRY004 - pydantic lists these alone
         return given
 
 

@@ -38,11 +38,11 @@ _DURABLE: Final = WriteConcern("majority", j=True)
 _DUPLICATE: Final = 11_000
 _UNENCODABLE: Final = (BSONError, DocumentTooLarge, OverflowError, TypeError, ValueError)
 _OF_THE_SERVER: Final = frozenset({
-    6, 7, 13, 18, 50, 64, 89, 91, 112, 133, 134, 175, 189, 202, 211, 262, 290, 317, 365, 9001, 10058,
-    10107, 11600, 11602, 13297, 13435, 13436, 14031, 46841,
+    6, 7, 13, 18, 50, 64, 89, 91, 112, 133, 134, 175, 189, 202, 211, 262, 290, 317, 365, 9001,
+    10058, 10107, 11600, 11602, 13297, 13435, 13436, 14031, 46841,
 })  # fmt: skip
 """Codes of what is wrong with the server, not with a document: unreachable, no primary, stopping,
-not allowed, out of time, out of disk space, write conflicts, a collection that was just switched."""
+not allowed, out of time, out of disk space, write conflicts, a collection just switched."""
 
 
 class Write(NamedTuple):

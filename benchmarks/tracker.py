@@ -24,7 +24,7 @@ from devservers.aliases import MONGODB, PRIMARY, REDIS
 
 USERS: Final = 100_000
 TODOS: Final = 1_000_000
-CALLS: Final = 60
+CALLS: Final = 200
 SLOTS: Final = 20
 DAYS: Final = 30
 ZONE: Final = "Europe/Vienna"

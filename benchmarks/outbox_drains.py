@@ -102,6 +102,8 @@ def rate_of(collection: Collection[Document], count: int, begin: Callable[[], ob
     while True:
         there, now = collection.estimated_document_count(), time.monotonic()
         if began is None and there >= low:
+            if there >= high:
+                raise SystemExit("Nearly all were there at the first look: measure again.")
             began = now, there
         if began is not None and there >= high:
             return (there - began[1]) / (now - began[0])

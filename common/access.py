@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -231,6 +232,16 @@ def user_of(identity: Identity) -> AbstractBaseUser:
     if identity.user is None:
         raise UserNeeded
     return identity.user
+
+
+def user_id_of(request: HttpRequest) -> UUID:
+    """Return the id of the user who calls an operation of the API.
+
+    :raises UserNeeded: 403, for a machine that acts as nobody.
+    """
+    identity: Identity = request.auth  # type: ignore[attr-defined]  # ninja's
+    key: UUID = user_of(identity).pk
+    return key
 
 
 def guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

@@ -6,11 +6,9 @@ from typing import Annotated
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest
 from ninja import Header
 from pydantic import StringConstraints
 
-from common.access import Identity, user_of
 from common.errors import PolystoreError
 from databases.stores.limits import wait_for
 from messaging.services.messages import LONGEST_KEY
@@ -32,13 +30,6 @@ class TooManyMessages(PolystoreError):
 
     code, status, title = "messaging.too_many", 429, "Too many requests"
     remedy = "Wait for the time in Retry-After."
-
-
-def user_id_of(request: HttpRequest) -> UUID:
-    """Return the id of the user who calls. Raises UserNeeded for a machine that acts as nobody."""
-    identity: Identity = request.auth  # type: ignore[attr-defined]  # ninja's
-    key: UUID = user_of(identity).pk
-    return key
 
 
 def limited_post(user_id: UUID) -> None:

@@ -9,9 +9,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Status
 
-from common.access import signed_in
+from common.access import signed_in, user_id_of
 from common.schemas import Page
-from messaging.api.caller import user_id_of
 from messaging.queries.rooms import conversation_of, conversations_of
 from messaging.schemas.shown import conversation_answers
 from messaging.schemas.wire import ConversationAnswer, ConversationBody, PeopleBody, RoomsQuery

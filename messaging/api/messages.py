@@ -7,9 +7,9 @@ from uuid import UUID
 from django.http import HttpRequest
 from ninja import Query, Router, Status
 
-from common.access import signed_in
+from common.access import signed_in, user_id_of
 from common.schemas import Page
-from messaging.api.caller import limited_post, limited_search, user_id_of
+from messaging.api.caller import limited_post, limited_search
 from messaging.queries.history import message_for
 from messaging.queries.search import search_messages
 from messaging.schemas.shown import message_answers

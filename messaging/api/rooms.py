@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Query, Router, Status
 
-from common.access import signed_in
+from common.access import signed_in, user_id_of
 from common.schemas import Page
-from messaging.api.caller import REPLAYED, IdempotencyKey, limited_post, user_id_of
+from messaging.api.caller import REPLAYED, IdempotencyKey, limited_post
 from messaging.queries.history import page_of
 from messaging.queries.rooms import rooms_of, standing_of
 from messaging.queries.unread import unread_in_channels, unread_in_conversations

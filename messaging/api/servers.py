@@ -8,8 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Router, Status
 
-from common.access import signed_in
-from messaging.api.caller import user_id_of
+from common.access import signed_in, user_id_of
 from messaging.queries.rooms import members_of_server, servers_of, standing_in_server
 from messaging.schemas.shown import server_answers
 from messaging.schemas.wire import (

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from accounts.sessions import ends
 from accounts.sessions.current import names_of_news
 from accounts.sessions.middleware import AuthenticationMiddleware
-from common.access import SESSION, Access, admit
+from common.access import SESSION, Access, admit, user_of
 from common.errors import PolystoreError
 from databases.fallback import is_outage
 
@@ -64,11 +64,11 @@ class SignIn:
     def _admitted(self, request: HttpRequest) -> UUID:
         # The user of a session is lazy, and holds its request: the id alone is kept.
         identity = admit(request, self._access)
-        if identity is None or identity.user is None:
-            raise TypeError("Machines hold no scope of messaging.")
+        if identity is None:
+            raise TypeError("A stream's access admits nobody unknown.")
         if identity.by == SESSION:
             self._names = names_of_news(request)
-        user_id: UUID = identity.user.pk
+        user_id: UUID = user_of(identity).pk
         return user_id
 
 

@@ -30,6 +30,7 @@ from messaging.services.messages import delete_message, edit_message, post_messa
 from messaging.services.rooms import remove_from_conversation
 from messaging.stores.mongodb import MongoMessages
 from messaging.views.sign_in import SignIn
+from tests.accounts.oauth.flows import a_machine
 from tests.homes import databases_of
 from tests.messaging.world import made, opened
 from tests.people import signed_in
@@ -140,6 +141,16 @@ def test_what_is_written_edited_and_deleted_is_told(streams, ann, ben, cleo) -> 
     assert stream.next() == ("edited", "Bye")
     delete_message(user_id=ann.pk, message_id=message.id)
     assert stream.next() == ("deleted", "")
+
+
+def test_a_machine_that_acts_as_nobody_is_told_that_a_user_is_needed(streams, ann, ben) -> None:
+    machine = a_machine(scopes=("messages:read",))
+    token = machine.token(grant_type="client_credentials", scope="messages:read").json()
+
+    response = streams(opened(ann, ben), token["access_token"]).response
+
+    problem = json.loads(response.read())
+    assert (response.status_code, problem["code"]) == (403, "access.user_needed")
 
 
 def test_a_stream_that_broke_goes_on_without_a_gap(streams, ann, ben) -> None:

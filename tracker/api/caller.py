@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Annotated, Any
-from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Header
 from pydantic import StringConstraints
 
-from common.access import Identity, user_of
+from common.access import user_id_of
 from common.schemas import AnswerSchema
 from tracker.services.idempotency import LONGEST_KEY, once
 
@@ -24,13 +23,6 @@ IdempotencyKey = Annotated[
     ),
 ]
 REPLAYED = "Idempotency-Replayed"
-
-
-def user_id_of(request: HttpRequest) -> UUID:
-    """Return the id of the user who calls. Raises UserNeeded for a machine that acts as nobody."""
-    identity: Identity = request.auth  # type: ignore[attr-defined]  # ninja's
-    key: UUID = user_of(identity).pk
-    return key
 
 
 def answer_once(

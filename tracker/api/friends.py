@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Query, Router, Status
 
-from common.access import signed_in
+from common.access import signed_in, user_id_of
 from common.pagination import KeysetPage
 from common.schemas import Page
-from tracker.api.caller import IdempotencyKey, answer_once, user_id_of
+from tracker.api.caller import IdempotencyKey, answer_once
 from tracker.models import Friendship
 from tracker.queries.own import FriendshipSeen, friendship_with, friendships_of, seen_by
 from tracker.schemas import FriendAnswer, FriendsQuery

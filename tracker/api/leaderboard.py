@@ -6,8 +6,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router
 
-from common.access import signed_in
-from tracker.api.caller import user_id_of
+from common.access import signed_in, user_id_of
 from tracker.queries.leaderboard import Leaderboard, Period, leaderboard
 from tracker.schemas import LeaderboardAnswer, LeaderboardQuery
 

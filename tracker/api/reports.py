@@ -9,10 +9,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Status
 
-from common.access import signed_in
+from common.access import signed_in, user_id_of
 from common.pagination import KeysetPage
 from common.schemas import Day, Page
-from tracker.api.caller import user_id_of
 from tracker.models import DailyReport
 from tracker.queries.analytics import Analytics, analytics, usual_first
 from tracker.queries.own import report_of, reports_of

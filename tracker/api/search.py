@@ -5,10 +5,9 @@ from __future__ import annotations
 from django.http import HttpRequest
 from ninja import Query, Router
 
-from common.access import signed_in
+from common.access import signed_in, user_id_of
 from common.pagination import KeysetPage
 from common.schemas import Page
-from tracker.api.caller import user_id_of
 from tracker.queries.search import search_people
 from tracker.schemas import PersonAnswer, SearchQuery
 from tracker.stores import Found

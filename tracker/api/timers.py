@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Query, Router, Status
 
-from common.access import signed_in
+from common.access import signed_in, user_id_of
 from common.schemas import Page
-from tracker.api.caller import IdempotencyKey, answer_once, user_id_of
+from tracker.api.caller import IdempotencyKey, answer_once
 from tracker.models import Timer
 from tracker.queries.own import timer_of, timers_of
 from tracker.schemas import TimerAnswer, TimerBody, TimersQuery

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bson.raw_bson import RawBSONDocument
-from pymongo import WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from databases.stores import contents, mongo
 from databases.stores.mongo import Document, Index
+from databases.stores.versioned import DELETED_AT, DURABLE
 
 SECONDS: Final = 30.0
 """Bounds one read of a range."""
@@ -27,7 +27,6 @@ _LIVE: Final = {"_live": True}
 _LIVE_END: Final = b"\x08_live\x00\x01\x00"
 _TEXT_ID: Final = b"\x02_id\x00"
 _EXISTS: Final = 48
-_DELETED_AT: Final = "_deleted_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +132,11 @@ def bring_tombstones(live: str, new: str) -> None:
     :raises AliasUnavailable: while MongoDB does not answer; it may be repeated.
     """
     stages: list[Document] = [
-        {"$match": {_DELETED_AT: {"$exists": True}, "_live": {"$exists": False}}},
+        {"$match": {DELETED_AT: {"$exists": True}, "_live": {"$exists": False}}},
         {"$merge": {"into": new, "whenMatched": "keepExisting", "whenNotMatched": "insert"}},
     ]
     with mongo.database(timeout=mongo.LONGEST_BUILD) as database:
-        chosen = database.get_collection(live, write_concern=WriteConcern("majority", j=True))
+        chosen = database.get_collection(live, write_concern=DURABLE)
         chosen.aggregate(stages)
 
 
@@ -166,7 +165,7 @@ def _copies(collection: Collection[Document], where: Document, *, limit: int = 0
     for document in found.limit(limit):
         raw: bytes = document.raw
         live = raw.endswith(_LIVE_END) or contents.from_stored(raw).get("_live") is True
-        tombstone = not live and _DELETED_AT in contents.from_stored(raw)
+        tombstone = not live and DELETED_AT in contents.from_stored(raw)
         yield Copy(_id(raw), live, tombstone, _mark(raw))
 
 

@@ -17,9 +17,9 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from databases.stores.mongo import Document
+from databases.stores.versioned import DURABLE
 
 RANK: Final = "rank"
-_DURABLE: Final = WriteConcern("majority", j=True)
 _QUICK: Final = WriteConcern(1)
 _SETTLED: Final = ReadConcern("majority")
 _DUPLICATE: Final = 11_000
@@ -37,7 +37,7 @@ def durable(database: Database[Document], name: str) -> Collection[Document]:
         name,
         codec_options=_CODEC,
         read_preference=ReadPreference.PRIMARY,
-        write_concern=_DURABLE,
+        write_concern=DURABLE,
         read_concern=_SETTLED,
     )
 

@@ -34,7 +34,8 @@ DELETED_AT: Final = "_deleted_at"
 ONLY_LIVE: Final = {LIVE: True}
 SECONDS: Final = 5.0
 """Bounds one call, whatever it writes."""
-_DURABLE: Final = WriteConcern("majority", j=True)
+DURABLE: Final = WriteConcern("majority", j=True)
+"""On disk on a majority of the replica set."""
 _DUPLICATE: Final = 11_000
 _UNENCODABLE: Final = (BSONError, DocumentTooLarge, OverflowError, TypeError, ValueError)
 _OF_THE_SERVER: Final = frozenset({
@@ -68,7 +69,7 @@ def write(collection: str, writes: Sequence[Write], *, at: datetime) -> dict[str
     if not writes:
         return {}
     with mongo.database(timeout=SECONDS) as database:
-        chosen = database.get_collection(collection, write_concern=_DURABLE)
+        chosen = database.get_collection(collection, write_concern=DURABLE)
         try:
             return dict(_refused(chosen, writes, at, again=True))
         except PyMongoError as error:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from databases.stores import contents, copies
 from databases.stores.mongo import Document
-from databases.stores.versioned import VERSION
+from databases.stores.versioned import DELETED_AT, VERSION
 from outbox import registry
 from outbox.events import MONGODB, shard_of
 from outbox.models import DeadLetter, OutboxEvent
@@ -111,11 +111,11 @@ def _moved(
 def _judge(key: str, row: Document | None, copy: Document | None) -> Difference | None:
     live = copy is not None and copy.get("_live") is True
     if row is None:
-        gone = copy is None or (not live and "_deleted_at" in copy)
+        gone = copy is None or (not live and DELETED_AT in copy)
         return None if gone else Difference(kind="extra", id=key)
     if copy is None:
         return Difference(kind="missing", id=key)
-    if not live and "_deleted_at" in copy:
+    if not live and DELETED_AT in copy:
         return Difference(kind="tombstone", id=key)
     if live and same(row, copy):
         return None

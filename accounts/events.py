@@ -77,7 +77,7 @@ def fingerprint(text: str) -> str:
 
     Keyed with SECRET_KEY, so that nobody tries out addresses on what was written down. Nothing
     that forms or databases take for the same address is told apart, or each way to write it would
-    have tries of its own: letters in other forms (NFKC), and İ, which PostgreSQL makes a plain i.
+    have tries of its own: letters in other forms (NFKD), and İ, which PostgreSQL makes a plain i.
     """
     plain = unicodedata.normalize("NFKD", text).casefold()
     folded = "".join(sign for sign in plain if not unicodedata.combining(sign)).strip()

@@ -138,9 +138,8 @@ def change_user(
     user.email = email if email is not None else user.email
     try:
         with atomic_for("accounts"):
-            _require_row(user)
-            user.save(update_fields=["email", "updated_at"])
             change_profile(user=user, first_name=first_name, last_name=last_name)
+            user.save(update_fields=["email", "updated_at"])
             if changed:
                 vouch_for_address(user=user, actor_id=actor_id)
     except IntegrityError:
@@ -169,7 +168,7 @@ def change_profile(
     if last_name is not None:
         user.last_name = last_name
     with atomic_for("accounts"):
-        _require_row(user)
+        require_row(user)
         user.save(update_fields=["first_name", "last_name", "updated_at"])
 
 
@@ -186,8 +185,8 @@ def _set_active(users: UserQuerySet, *, active: bool, at: datetime, actor_id: UU
     return len(changed)
 
 
-def _require_row(user: User) -> None:
-    """Lock the user's row.
+def require_row(user: User) -> None:
+    """Hold the user's row until the open transaction ends.
 
     :raises UserNotFound: where it is gone.
     """

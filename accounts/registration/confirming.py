@@ -8,8 +8,7 @@ from django.db import IntegrityError
 from accounts import events
 from accounts.mailing.queueing import queue_mail
 from accounts.models import PendingMail, User
-from accounts.queries import UserNotFound
-from accounts.services import lock_users
+from accounts.services import require_row
 from common.errors import PolystoreError
 from databases.transactions import atomic_for
 
@@ -78,8 +77,7 @@ def change_address(*, user: User, address: str, origin: str) -> None:
     if address == user.email.lower():
         return
     with atomic_for("accounts"):
-        if not lock_users([user.pk]):
-            raise UserNotFound("This account is gone.")
+        require_row(user)
         is_confirmed(user)
         EmailAddress.objects.filter(user_id=user.pk, verified=False).exclude(
             email=user.email.lower()

@@ -60,9 +60,9 @@ def percentile(
     total: Counter[int] = Counter()
     for one in counted:
         total.update({int(bucket): count for bucket, count in one.items()})
-    if sum(total.values()) < least:
+    if total.total() < least:
         return None
-    left = share * sum(total.values())
+    left = share * total.total()
     for bucket in sorted(total):
         left -= total[bucket]
         if left <= 0:

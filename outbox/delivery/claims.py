@@ -26,10 +26,6 @@ _AGE: Final = "extract(epoch FROM clock_timestamp() - e.created_at)::float8"
 _REST: Final = "e.schema, e.payload::text, e.headers::text, e.created_at::text"
 _SLIM_COLUMNS: Final = f"{_KEYS}, {_AGE}"
 _FULL_COLUMNS: Final = f"{_KEYS}, {_AGE}, {_REST}"
-_NOTHING: Final = {
-    _SLIM_COLUMNS: ", ".join(["NULL"] * 7),
-    _FULL_COLUMNS: ", ".join(["NULL"] * 11),
-}
 _HINDERED: Final = (
     "EXISTS (SELECT FROM outbox_deliverystate WHERE paused_at IS NOT NULL OR epoch <> %s)"
 )
@@ -39,6 +35,7 @@ def _new(columns: str) -> str:
     # Of the ids in hand PostgreSQL makes a hash once; with <> ALL a plan that it keeps would
     # compare each row with each of them. A row of nothing says that none was shown: what was seen
     # and what was hidden must be told by one snapshot.
+    nothing = ", ".join("NULL" for _ in columns.split(", "))
     return f"""
     (SELECT {columns}
     FROM unnest(%s::smallint[], %s::bigint[]) AS s (shard, floor)
@@ -50,7 +47,7 @@ def _new(columns: str) -> str:
     ) AS e
     WHERE NOT {_HINDERED}
     LIMIT %s)
-    UNION ALL SELECT {_NOTHING[columns]} WHERE {_HINDERED}
+    UNION ALL SELECT {nothing} WHERE {_HINDERED}
     """  # noqa: S608 - made of constants
 
 

@@ -24,8 +24,9 @@ def keep_our_logging(**_: Any) -> None:
 
 
 @worker_init.connect(weak=False)
-def refuse_rows_out_of_reach(**_: Any) -> None:
+def start_working(**_: Any) -> None:
     """End the worker before its first task when rows live in databases that it does not know."""
+    from config.starting import spare_what_is_loaded
     from databases.starting import RowsElsewhere, require_reachable_rows
 
     try:
@@ -33,3 +34,4 @@ def refuse_rows_out_of_reach(**_: Any) -> None:
     except RowsElsewhere as refused:
         # Celery logs what a receiver raises and goes on, unless the process is asked to end.
         raise SystemExit(refused.detail) from None
+    spare_what_is_loaded()

@@ -5,13 +5,10 @@ from __future__ import annotations
 import os
 
 from django.core.wsgi import get_wsgi_application
-from django.urls import get_resolver
 
-from databases.starting import require_reachable_rows
+from config.starting import start_serving
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.production")
 
 application = get_wsgi_application()
-require_reachable_rows()
-# Load every address now: an operation without declared access stops the start, not a request.
-get_resolver().url_patterns  # noqa: B018
+start_serving()

@@ -52,6 +52,28 @@ def test_all_missing_secrets_are_named_at_once():
     assert all(name in last for name in REQUIRED)
 
 
+def test_settings_that_a_command_names_count():
+    asked = "from django.conf import settings; print(settings.SETTINGS_MODULE)"
+    named = "config.settings.production"
+
+    done = run(
+        *("shell", "--no-imports", "--settings", named, "-c", asked),
+        module="config.settings.local",
+        **REQUIRED,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [named]
+
+
+def test_a_command_that_needs_a_database_names_what_is_missing():
+    refused = run("migrate_all")
+
+    last = refused.stderr.strip().splitlines()[-1]
+    assert refused.returncode != 0
+    assert all(name in last for name in REQUIRED)
+
+
 def test_with_its_secrets_djangos_own_audit_finds_nothing():
     checked = run("check", "--deploy", "--fail-level", "WARNING", **REQUIRED)
 

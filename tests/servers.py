@@ -12,7 +12,7 @@ import argparse
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 import pytest
 
@@ -24,8 +24,8 @@ SHAPES = {"all": ALL_SERVERS, "one": (PRIMARY, REDIS, MONGODB)}
 OURS = ("DATABASE_URL", "CACHE_STORAGE_POSTGRES_URL", "MONGO_URL", "REDIS_URL", "BROKER_URL")
 """Ends of variables that name servers: none may lead a test to somebody's data."""
 
-OF_A_MODULE = 10
-"""What a module costs beside its tests, in tests: its fixtures."""
+OF_A_MODULE, OF_REAL_SERVERS = 10, 8
+"""What a module costs beside its tests, and a test beside the servers' set, in plain tests."""
 KEY = pytest.StashKey[ServerSet]()
 UNUSED = pytest.StashKey[list[str]]()
 
@@ -90,14 +90,19 @@ def _start(config: pytest.Config) -> None:
     config.stash[KEY] = servers
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the long tests unless they are asked for, and the shares of other runs."""
+    """Leave out the long tests unless they are asked for, and the shares of other runs.
+
+    Last, when -m and -k have chosen: shares are of what runs.
+    """
     left_out: list[pytest.Item] = []
     if not config.getoption("--long"):
         left_out += [item for item in items if item.get_closest_marker("long")]
     share = config.getoption("--share")
     if share is not None:
-        ours = modules_of_share(Counter(str(item.path) for item in items), *share)
+        left = set(items).difference(left_out)
+        ours = modules_of_share(_what_modules_cost(left), *share)
         left_out += [item for item in items if str(item.path) not in ours]
     if left_out:
         config.hook.pytest_deselected(items=list(dict.fromkeys(left_out)))
@@ -105,17 +110,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in unwanted]
 
 
-def modules_of_share(tests: Mapping[str, int], number: int, of: int) -> set[str]:
-    """Return the modules of the Nth share: each takes the largest module that is left, by turns.
+def _what_modules_cost(items: Iterable[pytest.Item]) -> dict[str, int]:
+    """Return module → what its tests take, about, in plain tests."""
+    costs: Counter[str] = Counter()
+    for item in items:
+        real = "servers_of_the_session" in getattr(item, "fixturenames", ())
+        costs[str(item.path)] += 1 + OF_REAL_SERVERS * real
+    return {module: cost + OF_A_MODULE for module, cost in costs.items()}
 
-    :param tests: module → how many tests it has.
+
+def modules_of_share(costs: Mapping[str, int], number: int, of: int) -> set[str]:
+    """Return the modules of the Nth share: each takes the costliest module that is left, by turns.
+
+    :param costs: module → what it takes, in any unit.
     """
     shares: list[set[str]] = [set() for _ in range(of)]
     sizes = [0] * of
-    for module in sorted(tests, key=lambda module: (-tests[module], module)):
+    for module in sorted(costs, key=lambda module: (-costs[module], module)):
         smallest = sizes.index(min(sizes))
         shares[smallest].add(module)
-        sizes[smallest] += tests[module] + OF_A_MODULE
+        sizes[smallest] += costs[module]
     return shares[number - 1]
 
 

@@ -6,6 +6,7 @@ both read from /proc: a number in a stale file is never believed.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import select
@@ -222,8 +223,13 @@ class ServerProcesses:
 
 
 _launched: list[subprocess.Popen[bytes]] = []
-"""Every program started here: a server may outlive the object that started it, and Python warns of
-children that nobody holds on to."""
+"""Every program started here and not known to have ended: a server may outlive the object that
+started it, and Python warns of children that nobody holds on to."""
+
+
+@atexit.register
+def _forget_what_ended() -> None:
+    _launched[:] = [child for child in _launched if child.poll() is None]
 
 
 def launch(
@@ -235,6 +241,7 @@ def launch(
     output: IO[bytes] | int,
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, so that the terminal's Ctrl-C does not reach it."""
+    _forget_what_ended()
     child = subprocess.Popen(
         [str(part) for part in command],
         cwd=folder,

@@ -116,7 +116,7 @@ def migrate(aliases: Sequence[str], *, step: Step) -> list[AliasReport]:
     if changed and "databases_placement" in tables:
         placement.record(changed)
     if any(report.applied for report in reports) and "auth_permission" in tables:
-        _describe_models_of_every_home()
+        describe_models_of_every_home()
     return reports
 
 
@@ -143,7 +143,7 @@ def _tables_of_the_primary() -> set[str]:
         return set()
 
 
-def _describe_models_of_every_home() -> None:
+def describe_models_of_every_home() -> None:
     """Make the content types and permissions of every app; they live in the primary.
 
     Django makes them where it migrates an app, and there it would make none for an app that
@@ -185,7 +185,7 @@ def _migrated(
             pending = _pending(connection, labels)
             if pending and not findings:
                 with placement.assumed(homes):
-                    _apply(connection, labels, step, applied)
+                    apply_pending(connection, labels, step, applied)
     except (Error, ImproperlyConfigured, MigrationsHeldUp) as error:
         findings = [_stopped(alias, error)]
     return AliasReport(
@@ -208,10 +208,15 @@ def _targets(executor: MigrationExecutor, labels: tuple[str, ...]) -> list[tuple
     return [leaf for leaf in leaves if leaf[0] in labels]
 
 
-def _apply(
+def apply_pending(
     connection: BaseDatabaseWrapper, labels: tuple[str, ...], step: Step, applied: list[str]
 ) -> None:
-    """Apply what is pending, adding each migration that succeeded to `applied`."""
+    """Apply what is pending of some apps.
+
+    :param labels: the apps that live on this database.
+    :param step: called with a line for each migration that begins.
+    :param applied: each migration that succeeded is added to it.
+    """
 
     def progress(action: str, migration: Any = None, fake: bool = False) -> None:  # noqa: FBT001, FBT002 - Django's signature
         if action == "apply_start":

@@ -27,6 +27,11 @@ needs_chromium = [
 ]
 DESK: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 360, "height": 740}
+WINDOWS = [
+    pytest.param(DESK, id="desktop", marks=pytest.mark.long),
+    pytest.param(PHONE, id="phone"),
+]
+"""What a page is looked at in; the narrow one, where most goes wrong, in every run."""
 _LISTEN = """
 document.addEventListener("securitypolicyviolation", (event) => {
   console.error(`policy: ${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}`);

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
+from tests.browsing import PHONE, WINDOWS, a_page, needs_chromium, too_wide
 
 pytestmark = needs_chromium
 PASSWORD = "only-for-the-person-of-this-test"
@@ -19,7 +19,7 @@ NEW_PASSWORD = "quite-another-passphrase"
 ROOT, ROOT_PASSWORD = "pages-root@example.org", "only-for-this-test-run"
 
 
-@pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
+@pytest.fixture(params=WINDOWS)
 def window(request, browser, site) -> Iterator[tuple[Page, list[str]]]:
     context, opened, said = a_page(browser, site.url(""), request.param)
     yield opened, said

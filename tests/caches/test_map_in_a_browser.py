@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
+from tests.browsing import WINDOWS, a_page, needs_chromium, too_wide
 from tests.caches.geocoders import World, serving
 from tests.running_site import SAMPLE, Site, running
 
@@ -18,7 +18,7 @@ IN_CHICAGO = "41.88, -87.63"
 """The middle of one of the sample's zones."""
 
 
-@pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
+@pytest.fixture(params=WINDOWS)
 def page(request, browser, site) -> Iterator[Page]:
     """Open the map; whatever the console says, and whoever else is asked, is a failure."""
     context, opened, said = a_page(browser, site.url(""), request.param)
@@ -113,7 +113,7 @@ User.objects.create_superuser("finder@example.com", "a-password-of-the-tests")
 """
 
 
-@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("viewport", WINDOWS)
 def test_an_address_is_found_by_whoever_is_signed_in(browser, geocoding_site, viewport) -> None:
     site, world = geocoding_site
     context, page, said = a_page(browser, site.url(""), viewport)

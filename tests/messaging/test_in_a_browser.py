@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from common.ids import uuid7
 from messaging.stores.versions import now_ms
-from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
+from tests.browsing import DESK, WINDOWS, a_page, needs_chromium, too_wide
 from tests.messaging_web import ChatSite, Talk
 from tests.waiting import eventually
 
@@ -57,7 +57,7 @@ class Two:
                 page.goto(f"/rooms/{self.talk.room}/")
 
 
-@pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
+@pytest.fixture(params=WINDOWS)
 def two(request, chat, browser) -> Iterator[Two]:
     yield from _two(chat, browser, request.param)
 

@@ -8,8 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browsing import (
-    DESK,
-    PHONE,
+    WINDOWS,
     let_an_operator_in,
     needs_chromium,
     signed_in,
@@ -40,7 +39,7 @@ def busy(site):
     return site
 
 
-@pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
+@pytest.fixture(params=WINDOWS)
 def page(request, browser, busy) -> Iterator[Page]:
     """Open the page as an operator; whatever the console says is a failure."""
     with signed_in(browser, busy, request.param) as opened:

@@ -8,8 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browsing import (
-    DESK,
-    PHONE,
+    WINDOWS,
     let_an_operator_in,
     needs_chromium,
     signed_in,
@@ -29,7 +28,7 @@ def seeded(site):
     return site
 
 
-@pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
+@pytest.fixture(params=WINDOWS)
 def page(request, browser, seeded) -> Iterator[Page]:
     """Sign in; whatever the console says is a failure."""
     with signed_in(browser, seeded, request.param) as opened:

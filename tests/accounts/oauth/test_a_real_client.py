@@ -27,7 +27,7 @@ from tests.accounts.oauth.real_clients import (
     consent,
     register,
 )
-from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
+from tests.browsing import WINDOWS, a_page, needs_chromium, too_wide
 from tests.running_site import Site
 
 BACK = "https://app.example.org/callback"
@@ -162,7 +162,7 @@ def test_the_metadata_is_what_the_standard_wants(site, metadata) -> None:
 class TestInABrowser:
     pytestmark = needs_chromium
 
-    @pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
+    @pytest.fixture(params=WINDOWS)
     def page(self, request, browser, site, known) -> Iterator[Page]:
         """Open a window; whatever the console says on pages of ours is a failure."""
         context, opened, said = a_page(browser, site.url(""), request.param)

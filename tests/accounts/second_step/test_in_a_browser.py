@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.accounts.second_step.apps import App
-from tests.browsing import DESK, PHONE, a_page, needs_chromium, too_wide
+from tests.browsing import WINDOWS, a_page, needs_chromium, too_wide
 
 pytestmark = needs_chromium
 PASSWORD = "only-for-the-person-of-this-test"
@@ -19,7 +19,7 @@ create_user(email={address!r}, password={password!r})
 """
 
 
-@pytest.fixture(params=[DESK, PHONE], ids=["desktop", "phone"])
+@pytest.fixture(params=WINDOWS)
 def window(request, browser, site):
     context, opened, said = a_page(browser, site.url(""), request.param)
     yield opened, said

@@ -24,8 +24,8 @@ SHAPES = {"all": ALL_SERVERS, "one": (PRIMARY, REDIS, MONGODB)}
 OURS = ("DATABASE_URL", "CACHE_STORAGE_POSTGRES_URL", "MONGO_URL", "REDIS_URL", "BROKER_URL")
 """Ends of variables that name servers: none may lead a test to somebody's data."""
 
-OF_A_MODULE, OF_REAL_SERVERS = 10, 9
-"""What a module costs beside its tests, and a test beside the servers' set, in plain tests."""
+OF_A_MODULE, OF_REAL_SERVERS, OF_A_BROWSER = 15, 8, 10
+"""What a module costs beside its tests, and a test for what it uses, in plain tests; measured."""
 KEY = pytest.StashKey[ServerSet]()
 UNUSED = pytest.StashKey[list[str]]()
 
@@ -114,8 +114,12 @@ def _what_modules_cost(items: Iterable[pytest.Item]) -> dict[str, int]:
     """Return module → what its tests take, about, in plain tests."""
     costs: Counter[str] = Counter()
     for item in items:
-        real = "servers_of_the_session" in getattr(item, "fixturenames", ())
-        costs[str(item.path)] += 1 + OF_REAL_SERVERS * real
+        used = getattr(item, "fixturenames", ())
+        costs[str(item.path)] += (
+            1
+            + OF_REAL_SERVERS * ("servers_of_the_session" in used)
+            + OF_A_BROWSER * ("browser" in used)
+        )
     return {module: cost + OF_A_MODULE for module, cost in costs.items()}
 
 
